@@ -1,0 +1,300 @@
+import { z } from 'zod';
+import { type InputProblem, InvalidInputError, parseOrThrow } from './errors.ts';
+import {
+  checkNamespaces,
+  DEFAULT_NAMESPACES,
+  type Namespace,
+  namespaceSchema,
+  resolveNamespace,
+} from './namespace.ts';
+import { quantityToBytes } from './quantity.ts';
+import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
+import { type EdgeCacheTier, L1_ENTRIES_BY_TIER, l1Schema, label, NODE_TIERS, sharedFields } from './tier.ts';
+
+/** `host:port`, or `unix:/path`. Port 0 asks the system for a free one. */
+const listenAddress = z
+  .string()
+  .max(260)
+  .regex(
+    /^((\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|unix:\/.+)$/,
+    'must be host:port, such as 0.0.0.0:7480, or unix:/path',
+  );
+
+/** The agent's file of configuration: what a tier decides, and what its node adds. */
+export const agentConfigSchema = z
+  .strictObject({
+    nodeId: z
+      .string()
+      .min(1)
+      .max(253)
+      .default('local')
+      .describe('Name of this node. Environment: EDGE_NODE_ID.'),
+    region: label('region').default('local').describe('Environment: EDGE_NODE_REGION.'),
+    datacenter: z.string().max(63).default('').describe('Environment: EDGE_NODE_DATACENTER.'),
+    tier: z
+      .enum(NODE_TIERS, 'must be edge, regional or global')
+      .default('edge')
+      .describe('Environment: EDGE_NODE_CACHE_TIER.'),
+    ...sharedFields,
+    l1: l1Schema.prefault({}),
+    namespaces: z
+      .array(namespaceSchema)
+      .min(1, 'must have at least one namespace')
+      .max(64)
+      .default([...DEFAULT_NAMESPACES]),
+    redis: redisSchema.prefault({ nodes: ['127.0.0.1:6379'] }),
+    grpcAddress: listenAddress.default('0.0.0.0:7480').describe('Environment: CACHE_GRPC_ADDRESS.'),
+    httpAddress: listenAddress.default('0.0.0.0:7481').describe('Environment: CACHE_HTTP_ADDRESS.'),
+    eventDriven: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Environment: CACHE_ENABLE_EVENT_DRIVEN. Without events, critical namespaces are answered from L2 only.',
+      ),
+    metrics: z.boolean().default(true).describe('Environment: CACHE_ENABLE_METRICS.'),
+    healthCheckIntervalSeconds: z
+      .number()
+      .int()
+      .min(1)
+      .max(300)
+      .default(5)
+      .describe('Environment: CACHE_HEALTH_CHECK_INTERVAL. How often memory and health of Redis are read.'),
+    fillLeaseMs: z
+      .number()
+      .int()
+      .min(100)
+      .max(60_000)
+      .default(5_000)
+      .describe('How long a caller that was given a miss may take to load.'),
+    outbox: z
+      .strictObject({
+        maxItems: z.number().int().min(1).max(1_000_000).default(10_000),
+        maxBytes: z
+          .number()
+          .int()
+          .min(1024)
+          .max(1024 ** 3)
+          .default(32 * 1024 ** 2),
+        dir: z
+          .string()
+          .max(4096)
+          .optional()
+          .describe('Environment: CACHE_OUTBOX_DIR. Where queued changes outlive a restart.'),
+      })
+      .prefault({})
+      .describe('Changes accepted while Redis is out of reach.'),
+    logLevel: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+      .default('info')
+      .describe('Environment: LOG_LEVEL.'),
+  })
+  .superRefine((config, ctx) => {
+    checkNamespaces(config.namespaces, config.l1.ttlSeconds, (path, message) => {
+      ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
+    });
+    checkRedis(config.redis, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
+    );
+  });
+
+export type AgentFile = z.input<typeof agentConfigSchema>;
+
+/** Secrets come from the environment alone. */
+export interface RedisCredentials {
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** Everything an agent runs by, with all defaults filled in. */
+export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'namespaces' | 'l1'> {
+  readonly namespaces: readonly Namespace[];
+  readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly ttlSeconds: number };
+  readonly credentials: RedisCredentials;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Setter = (file: Record<string, unknown>, value: unknown) => void;
+
+const at =
+  (...path: string[]): Setter =>
+  (file, value) => {
+    let target = file;
+    for (const part of path.slice(0, -1)) {
+      const next = target[part];
+      // A copy, so that the caller's object is never changed.
+      const child: Record<string, unknown> = typeof next === 'object' && next !== null ? { ...next } : {};
+      target[part] = child;
+      target = child;
+    }
+    target[path.at(-1) ?? ''] = value;
+  };
+
+const wholeNumber = z
+  .string()
+  .regex(/^[0-9]{1,15}$/, 'must be a whole number')
+  .transform(Number);
+const switchText = z
+  .enum(['true', 'false', '1', '0', 'yes', 'no'], 'must be true or false')
+  .transform((t) => ['true', '1', 'yes'].includes(t));
+const text = z.string().min(1, 'must not be empty');
+const list = text.transform((t) => t.split(',').map((part) => part.trim()));
+const mode = z.enum(REDIS_MODES, 'must be standalone, sentinel or cluster');
+
+/** Each environment variable: how its text is read, and the field that it sets. */
+const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
+  REDIS_MODE: [mode, at('redis', 'mode')],
+  REDIS_NODES: [list, at('redis', 'nodes')],
+  REDIS_DB: [wholeNumber, at('redis', 'db')],
+  REDIS_SSL: [switchText, at('redis', 'tls')],
+  REDIS_MAX_CONNECTIONS: [wholeNumber, at('redis', 'maxConnections')],
+  REDIS_SENTINEL_MASTER: [text, at('redis', 'sentinelMaster')],
+  EDGE_NODE_ID: [text, at('nodeId')],
+  EDGE_NODE_REGION: [text, at('region')],
+  EDGE_NODE_DATACENTER: [text, at('datacenter')],
+  EDGE_NODE_CACHE_TIER: [text, at('tier')],
+  CACHE_ID: [text, at('cacheId')],
+  CACHE_L1_SIZE: [wholeNumber, at('l1', 'maxEntries')],
+  CACHE_ENABLE_EVENT_DRIVEN: [switchText, at('eventDriven')],
+  CACHE_ENABLE_METRICS: [switchText, at('metrics')],
+  CACHE_HEALTH_CHECK_INTERVAL: [wholeNumber, at('healthCheckIntervalSeconds')],
+  CACHE_GRPC_ADDRESS: [text, at('grpcAddress')],
+  CACHE_HTTP_ADDRESS: [text, at('httpAddress')],
+  CACHE_OUTBOX_DIR: [text, at('outbox', 'dir')],
+  CACHE_MAX_STALENESS_MS: [wholeNumber, at('maxStalenessMs')],
+  LOG_LEVEL: [text, at('logLevel')],
+};
+
+/** Read, but by rules of their own. A name with one of these prefixes that is in neither list is refused. */
+const OTHER_VARIABLES = new Set([
+  'REDIS_HOST',
+  'REDIS_PORT',
+  'REDIS_USERNAME',
+  'REDIS_PASSWORD',
+  'CACHE_ENABLE_TLS',
+  'CACHE_REQUIRE_AUTH',
+  'CACHE_AUTH_TOKEN',
+]);
+/** Redis and edge variables are not policed: Kubernetes itself adds REDIS_SERVICE_HOST and the like. */
+const POLICED_PREFIX = 'CACHE_';
+const NOT_YET = 'is not supported by this version; remove it, and keep the port inside a trusted network';
+
+/** Names of the environment variables that an agent reads, for help texts and documentation. */
+export const AGENT_ENVIRONMENT: readonly string[] = [...Object.keys(ENVIRONMENT), ...OTHER_VARIABLES].sort();
+
+/**
+ * Configuration of an agent: file, overridden by environment.
+ * @throws InvalidInputError naming each wrong field or variable.
+ */
+export function resolveAgentConfig(
+  file: unknown,
+  env: Environment,
+  what = 'agent configuration',
+): AgentConfig {
+  const merged: Record<string, unknown> = {
+    ...parseOrThrow(z.record(z.string(), z.unknown()), file ?? {}, what),
+  };
+  const problems: InputProblem[] = [];
+  applyEnvironment(merged, env, problems);
+  applyHostAndPort(merged, env, problems);
+  if (problems.length > 0) throw new InvalidInputError('the environment', problems);
+  const { namespaces, l1, ...rest } = parseOrThrow(agentConfigSchema, merged, what);
+  return {
+    ...rest,
+    namespaces: namespaces.map((spec) => resolveNamespace(spec, l1.ttlSeconds)),
+    l1: {
+      maxEntries: l1.maxEntries ?? L1_ENTRIES_BY_TIER[rest.tier],
+      maxBytes: quantityToBytes(l1.maxBytes),
+      ttlSeconds: l1.ttlSeconds,
+    },
+    credentials: {
+      ...(env.REDIS_USERNAME ? { username: env.REDIS_USERNAME } : {}),
+      ...(env.REDIS_PASSWORD ? { password: env.REDIS_PASSWORD } : {}),
+    },
+  };
+}
+
+function applyEnvironment(target: Record<string, unknown>, env: Environment, problems: InputProblem[]): void {
+  for (const [name, [schema, set]] of Object.entries(ENVIRONMENT)) {
+    const given = env[name];
+    if (given === undefined) continue;
+    const parsed = schema.safeParse(given);
+    if (parsed.success) set(target, parsed.data);
+    else
+      problems.push({
+        path: name,
+        given: JSON.stringify(given),
+        remedy: parsed.error.issues[0]?.message ?? 'invalid',
+      });
+  }
+  refuseUnsupported(env, problems);
+  refuseUnknown(env, problems);
+}
+
+function refuseUnsupported(env: Environment, problems: InputProblem[]): void {
+  for (const name of ['CACHE_ENABLE_TLS', 'CACHE_REQUIRE_AUTH']) {
+    const on = switchText.safeParse(env[name] ?? 'false');
+    if (!on.success)
+      problems.push({ path: name, given: JSON.stringify(env[name]), remedy: 'must be true or false' });
+    else if (on.data) problems.push({ path: name, given: JSON.stringify(env[name]), remedy: NOT_YET });
+  }
+  if (env.CACHE_AUTH_TOKEN) problems.push({ path: 'CACHE_AUTH_TOKEN', given: 'a token', remedy: NOT_YET });
+}
+
+function refuseUnknown(env: Environment, problems: InputProblem[]): void {
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith(POLICED_PREFIX) || name in ENVIRONMENT || OTHER_VARIABLES.has(name)) continue;
+    problems.push({
+      path: name,
+      given: 'an unknown variable',
+      remedy: `remove it or correct its name; known: ${AGENT_ENVIRONMENT.filter((n) => n.startsWith(POLICED_PREFIX)).join(', ')}`,
+    });
+  }
+}
+
+function applyHostAndPort(target: Record<string, unknown>, env: Environment, problems: InputProblem[]): void {
+  if (env.REDIS_HOST === undefined && env.REDIS_PORT === undefined) return;
+  if (env.REDIS_NODES !== undefined) {
+    problems.push({
+      path: 'REDIS_HOST',
+      given: JSON.stringify(env.REDIS_HOST ?? ''),
+      remedy: 'may not be specified together with REDIS_NODES; remove one of the two',
+    });
+    return;
+  }
+  const port = env.REDIS_PORT ?? '6379';
+  if (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
+    problems.push({
+      path: 'REDIS_PORT',
+      given: JSON.stringify(port),
+      remedy: 'must be a port from 1 to 65535',
+    });
+    return;
+  }
+  at('redis', 'nodes')(target, [`${env.REDIS_HOST ?? '127.0.0.1'}:${port}`]);
+}
+
+/** The agent's file that a tier stands for; the node adds its id. */
+export function agentFileOf(tier: EdgeCacheTier): AgentFile {
+  const {
+    region,
+    datacenter,
+    tier: nodeTier,
+    cacheId,
+    partitions,
+    maxStalenessMs,
+    l1,
+    namespaces,
+    redis,
+  } = tier.spec;
+  return {
+    region,
+    ...(datacenter === undefined ? {} : { datacenter }),
+    tier: nodeTier,
+    cacheId,
+    partitions,
+    maxStalenessMs,
+    l1,
+    namespaces,
+    redis,
+  };
+}

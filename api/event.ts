@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { eventType, namespaceName } from './namespace.ts';
+
+/** Limits of the contract, in one place for agent, client and documentation. */
+export const LIMITS = {
+  keyBytes: 512,
+  tagBytes: 256,
+  tagsPerEntry: 32,
+  batchItems: 1024,
+  eventDataBytes: 64 * 1024,
+  /** Keys or tags that one invalidation may name. */
+  scopeItems: 1024,
+} as const;
+
+const utf8 = (max: number, what: string) =>
+  z
+    .string()
+    .min(1, `${what} must not be empty`)
+    .refine((text) => Buffer.byteLength(text) <= max, `${what} must be at most ${max} bytes of UTF-8`);
+
+export const keyText = utf8(LIMITS.keyBytes, 'a key');
+export const tagText = utf8(LIMITS.tagBytes, 'a tag');
+
+/** What an event says; {@link loggedEventSchema} adds what the log gives it. */
+const eventFields = {
+  event_id: z.string().min(1).max(128),
+  event_type: eventType,
+  resource_id: z.string().max(512),
+  data: z.record(z.string(), z.unknown()),
+  /** Seconds since 1970, as the sender's clock had it. For people; nothing is decided by it. */
+  timestamp: z.number(),
+  source_node: z.string().max(253),
+  affected_namespaces: z.array(namespaceName).max(64),
+  keys: z.array(keyText).max(LIMITS.scopeItems),
+  tags: z.array(tagText).max(LIMITS.scopeItems),
+  reason: z.string().max(1024).optional(),
+};
+
+export const eventSchema = z.object(eventFields);
+export type CacheEvent = z.infer<typeof eventSchema>;
+
+const streamId = z.string().regex(/^[0-9]+-[0-9]+$/);
+
+/** The JSON in the log and on the channel: an event with its place in the partition's order. */
+export const loggedEventSchema = z.object({
+  ...eventFields,
+  /** Stream id that the log gave. */
+  version: streamId,
+  /** Stream id and event id of the one before it in the partition; `0-0` and empty for the first. */
+  prev: streamId,
+  prev_event_id: z.string().max(128),
+  /** `put` replaced one key; `invalidate` dropped what it names. */
+  op: z.enum(['put', 'invalidate']),
+  /** Agent that waits to hear that this was applied, if any. */
+  confirm: z.string().max(253).optional(),
+});
+export type LoggedEvent = z.infer<typeof loggedEventSchema>;

@@ -1,0 +1,191 @@
+import { z } from 'zod';
+import { byteQuantity, quantityToBytes } from './quantity.ts';
+
+/** Event types that the product knows by name. The set is open: namespaces may list others. */
+export const EVENT_TYPES = [
+  'gpu_availability_changed',
+  'pricing_updated',
+  'booking_created',
+  'booking_cancelled',
+  'provider_status_changed',
+  'market_stats_updated',
+  'order_book_updated',
+  'manual_invalidation',
+] as const;
+
+export const namespaceName = z
+  .string()
+  .min(1)
+  .max(63)
+  .regex(/^[a-z][a-z0-9_-]*$/, 'must start with a letter and have only a-z, 0-9, "_" and "-"');
+
+export const eventType = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[a-z][a-z0-9_]*$/, 'must be lower snake case, such as pricing_updated');
+
+const DAY_SECONDS = 86_400;
+
+function wholeNumber(min: number, max: number, unit: string) {
+  const text = `must be a whole number of ${unit} from ${min} to ${max}`;
+  return z.number(text).int(text).min(min, text).max(max, text);
+}
+
+/** One namespace as a person writes it in a tier. What is left out comes from {@link resolveNamespace}. */
+export const namespaceSchema = z.strictObject({
+  name: namespaceName.describe('Name of the namespace: a kind of data with its own rules.'),
+  ttlSeconds: wholeNumber(1, 30 * DAY_SECONDS, 'seconds')
+    .optional()
+    .describe('How long an entry lives in Redis (L2). Default 60, or the well-known value of the name.'),
+  l1TtlSeconds: wholeNumber(1, DAY_SECONDS, 'seconds')
+    .optional()
+    .describe(
+      'How long an agent keeps an entry in memory (L1); at most ttlSeconds. Default: the tier’s l1.ttlSeconds.',
+    ),
+  eventDriven: z
+    .boolean()
+    .optional()
+    .describe('Whether published events of the types in invalidatedBy invalidate it.'),
+  critical: z
+    .boolean()
+    .optional()
+    .describe('Whether agents may answer from memory only with proof that they have missed no change.'),
+  memoryLimit: byteQuantity
+    .optional()
+    .describe('Most memory that its entries may take in one agent, for example 100M. Default 100M.'),
+  maxValueBytes: wholeNumber(1, 16 * 1024 ** 2, 'bytes')
+    .optional()
+    .describe('Largest value accepted. Default 1048576.'),
+  staleIfErrorSeconds: wholeNumber(0, DAY_SECONDS, 'seconds')
+    .optional()
+    .describe(
+      'How long past its TTL an entry may be served, marked stale, while Redis is out of reach. Not for critical ones. Default 300.',
+    ),
+  minReplicas: wholeNumber(0, 5, 'replicas')
+    .optional()
+    .describe('Replicas that must acknowledge a change before it is answered (Redis WAIT). Default 0.'),
+  invalidatedBy: z
+    .array(eventType)
+    .max(32)
+    .optional()
+    .describe('Event types that invalidate this namespace when an event names no namespaces itself.'),
+});
+
+export type NamespaceSpec = z.infer<typeof namespaceSchema>;
+
+/** A namespace with every default filled in. */
+export interface Namespace {
+  readonly name: string;
+  readonly ttlSeconds: number;
+  readonly l1TtlSeconds: number;
+  readonly eventDriven: boolean;
+  readonly critical: boolean;
+  readonly memoryLimitBytes: number;
+  readonly maxValueBytes: number;
+  readonly staleIfErrorSeconds: number;
+  readonly minReplicas: number;
+  readonly invalidatedBy: readonly string[];
+}
+
+type WellKnown = Pick<
+  NamespaceSpec,
+  'ttlSeconds' | 'eventDriven' | 'critical' | 'memoryLimit' | 'invalidatedBy'
+>;
+
+const BOOKINGS = ['booking_created', 'booking_cancelled'];
+
+const WELL_KNOWN: Readonly<Record<string, WellKnown>> = {
+  gpu_avail: {
+    ttlSeconds: 30,
+    eventDriven: true,
+    critical: true,
+    memoryLimit: '100M',
+    invalidatedBy: ['gpu_availability_changed', ...BOOKINGS],
+  },
+  gpu_pricing: {
+    ttlSeconds: 60,
+    eventDriven: true,
+    critical: true,
+    memoryLimit: '50M',
+    invalidatedBy: ['pricing_updated', ...BOOKINGS],
+  },
+  order_book: {
+    ttlSeconds: 5,
+    eventDriven: true,
+    critical: true,
+    memoryLimit: '200M',
+    invalidatedBy: ['order_book_updated', ...BOOKINGS],
+  },
+  provider_status: {
+    ttlSeconds: 120,
+    eventDriven: true,
+    critical: false,
+    memoryLimit: '50M',
+    invalidatedBy: ['provider_status_changed'],
+  },
+  market_stats: {
+    ttlSeconds: 300,
+    eventDriven: true,
+    critical: false,
+    memoryLimit: '100M',
+    invalidatedBy: ['market_stats_updated', ...BOOKINGS],
+  },
+  historical: {
+    ttlSeconds: 3600,
+    eventDriven: false,
+    critical: false,
+    memoryLimit: '500M',
+    invalidatedBy: [],
+  },
+};
+
+/** The namespaces of a tier that names none. */
+export const DEFAULT_NAMESPACES: readonly NamespaceSpec[] = Object.keys(WELL_KNOWN).map((name) => ({ name }));
+
+/** Fills in what a namespace leaves out: first from its well-known name, then from the general defaults. */
+export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number): Namespace {
+  const known = WELL_KNOWN[spec.name] ?? {};
+  const ttlSeconds = spec.ttlSeconds ?? known.ttlSeconds ?? 60;
+  const eventDriven = spec.eventDriven ?? known.eventDriven ?? true;
+  return {
+    name: spec.name,
+    ttlSeconds,
+    // The default follows the TTL down: an order book of 5 s must not ask its author to repeat the 5.
+    l1TtlSeconds: spec.l1TtlSeconds ?? Math.min(tierL1TtlSeconds, ttlSeconds),
+    eventDriven,
+    critical: spec.critical ?? known.critical ?? false,
+    memoryLimitBytes: quantityToBytes(spec.memoryLimit ?? known.memoryLimit ?? '100M'),
+    maxValueBytes: spec.maxValueBytes ?? 1024 ** 2,
+    staleIfErrorSeconds: spec.staleIfErrorSeconds ?? 300,
+    minReplicas: spec.minReplicas ?? 0,
+    invalidatedBy: spec.invalidatedBy ?? (eventDriven ? (known.invalidatedBy ?? []) : []),
+  };
+}
+
+/** Rules across the fields of a list of namespaces. Paths are relative to the list. */
+export function checkNamespaces(
+  list: readonly NamespaceSpec[],
+  tierL1TtlSeconds: number,
+  fail: (path: (string | number)[], remedy: string) => void,
+): void {
+  const seen = new Set<string>();
+  list.forEach((spec, index) => {
+    if (seen.has(spec.name))
+      fail([index, 'name'], 'each namespace may be listed once; remove one of the two');
+    seen.add(spec.name);
+    const ns = resolveNamespace(spec, tierL1TtlSeconds);
+    if (ns.l1TtlSeconds > ns.ttlSeconds) {
+      fail([index, 'l1TtlSeconds'], `must be at most ttlSeconds, which is ${ns.ttlSeconds}`);
+    }
+    if (!ns.eventDriven && ns.invalidatedBy.length > 0) {
+      fail([index, 'invalidatedBy'], 'may not be specified when eventDriven is false');
+    }
+    if (!ns.eventDriven && ns.critical) {
+      fail(
+        [index, 'critical'],
+        'may be true only when eventDriven is true; set eventDriven, or critical to false',
+      );
+    }
+  });
+}

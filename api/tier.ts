@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { parseOrThrow } from './errors.ts';
+import { checkNamespaces, DEFAULT_NAMESPACES, namespaceSchema } from './namespace.ts';
+import { byteQuantity } from './quantity.ts';
+import { checkRedis, redisSchema } from './redis.ts';
+
+export const API_GROUP = 'edgecache.dev';
+export const API_VERSION = 'edgecache.dev/v1alpha1';
+export const TIER_KIND = 'EdgeCacheTier';
+
+export const NODE_TIERS = ['edge', 'regional', 'global'] as const;
+export type NodeTier = (typeof NODE_TIERS)[number];
+
+/** Entries that an agent keeps in memory, by node tier, where the tier does not say. */
+export const L1_ENTRIES_BY_TIER: Readonly<Record<NodeTier, number>> = {
+  edge: 500,
+  regional: 2000,
+  global: 5000,
+};
+
+export const label = (what: string) =>
+  z
+    .string()
+    .min(1)
+    .max(63)
+    .regex(
+      /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
+      `${what} must be lower case letters, digits and "-", such as us-east`,
+    );
+
+export const l1Schema = z.strictObject({
+  maxEntries: z
+    .number()
+    .int()
+    .min(1, 'must be from 1 to 1000000')
+    .max(1_000_000, 'must be from 1 to 1000000')
+    .optional()
+    .describe('Most entries in an agent’s memory. Default by tier: edge 500, regional 2000, global 5000.'),
+  maxBytes: byteQuantity
+    .default('64M')
+    .describe('Most bytes of entries in an agent’s memory, keys and tags included.'),
+  ttlSeconds: z
+    .number()
+    .int()
+    .min(1, 'must be from 1 to 86400')
+    .max(86_400, 'must be from 1 to 86400')
+    .default(30)
+    .describe(
+      'How long an entry stays in memory where the namespace does not say; never past its TTL in L2.',
+    ),
+});
+
+/** Fields that a tier hands to its agents as they stand. */
+export const sharedFields = {
+  cacheId: label('cacheId').default('default').describe('Name of the shared Redis key space. Immutable.'),
+  partitions: z
+    .number()
+    .int()
+    .min(1, 'must be from 1 to 256')
+    .max(256, 'must be from 1 to 256')
+    .default(16)
+    .describe('Slices of the cache, each with its own log. Stored with the cache; immutable.'),
+  maxStalenessMs: z
+    .number()
+    .int()
+    .min(100, 'must be from 100 to 60000')
+    .max(60_000, 'must be from 100 to 60000')
+    .default(1_000)
+    .describe(
+      'Longest time in milliseconds that a replaced value of a critical namespace may still be answered.',
+    ),
+};
+
+const namespaces = z
+  .array(namespaceSchema)
+  .min(1, 'must have at least one namespace')
+  .max(64)
+  .describe('Kinds of data with their rules. Default: the six namespaces of a GPU marketplace.');
+
+const tierFields = z.strictObject({
+  region: label('region').describe(
+    'Region that the agents serve; selects nodes by topology.kubernetes.io/region.',
+  ),
+  datacenter: label('datacenter').optional().describe('Data centre within the region, for statistics.'),
+  tier: z
+    .enum(NODE_TIERS, 'must be edge, regional or global')
+    .describe('Node tier; decides the default size of L1.'),
+  ...sharedFields,
+  l1: l1Schema.prefault({}).describe('The agents’ memory.'),
+  namespaces: namespaces.default([...DEFAULT_NAMESPACES]),
+  redis: redisSchema.describe('The shared L2.'),
+});
+
+/** Spec of an EdgeCacheTier as a user writes it. */
+export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
+  checkNamespaces(spec.namespaces, spec.l1.ttlSeconds, (path, message) => {
+    ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
+  });
+  checkRedis(spec.redis, (path, message) =>
+    ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
+  );
+});
+
+export type TierSpec = z.infer<typeof tierSpecSchema>;
+
+export const tierSchema = z.object({
+  apiVersion: z.literal(API_VERSION, `must be ${API_VERSION}`),
+  kind: z.literal(TIER_KIND, `must be ${TIER_KIND}`),
+  metadata: z.looseObject({
+    name: z.string().min(1).max(63),
+    namespace: z.string().min(1).max(63).default('default'),
+  }),
+  spec: tierSpecSchema,
+});
+
+export type EdgeCacheTier = z.infer<typeof tierSchema>;
+
+/** @throws InvalidInputError naming each wrong field. */
+export function parseTier(input: unknown, what = 'EdgeCacheTier'): EdgeCacheTier {
+  return parseOrThrow(tierSchema, input, what);
+}

@@ -326,10 +326,13 @@ export class Feed {
     const asked: Asked[] = partitions.map(({ received, generation }) => ({ received, generation }));
     const askedAt = now();
     const heads = await Promise.all(
-      partitions.map(({ index }) => l2.registerAndReadHead(index, agentId, config.maxStalenessMs)),
+      partitions.map(async ({ index }, i) => {
+        const head = await l2.registerAndReadHead(index, agentId, config.maxStalenessMs);
+        // The first answer waited for none of the others: it tells Redis' clock best.
+        if (i === 0) this.clock.observe(head.clockUs, askedAt, now());
+        return head;
+      }),
     );
-    const [first] = heads;
-    if (first !== undefined) this.clock.observe(first.clockUs, askedAt, now());
     try {
       await subscriber.ping();
     } catch (error) {

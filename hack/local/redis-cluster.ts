@@ -65,10 +65,10 @@ export class RedisCluster {
   /** Kills a master and waits until a replica has taken over its slots. */
   async failover(master: RedisServer): Promise<void> {
     await master.stop('SIGKILL');
-    await until(
-      'a replica takes over',
-      async () => (await this.masters()).length === this.#masters && this.#served(),
-    );
+    await until('a replica takes over', async () => {
+      const now = await this.masters();
+      return now.length === this.#masters && !now.includes(master) && (await this.#served());
+    });
     await this.healthy();
   }
 

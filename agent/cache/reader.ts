@@ -17,6 +17,9 @@ export interface Lookup {
   readonly minVersion: string;
 }
 
+/** Most that a caller is told to wait for somebody else's load: most loads are shorter, and asking is cheap. */
+const RETRY_AFTER_MS = 25;
+
 /** One read of L2 that any number of callers share. */
 interface Flight {
   readonly result: Promise<ReadResult>;
@@ -206,7 +209,7 @@ export class Reader {
       }
       this.counters.l2Misses += 1;
       reads.misses += 1;
-      return miss(result.leaseToken, result.retryAfterMs);
+      return miss(result.leaseToken, Math.min(result.retryAfterMs, RETRY_AFTER_MS));
     } catch {
       this.counters.l2Errors += 1;
       return this.#withoutL2(lookup);

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { InvalidInputError, parseOrThrow } from '../../api/errors.ts';
 import { type CacheEvent, eventSchema } from '../../api/event.ts';
+import { newEventId } from '../../api/event-id.ts';
 
 /** What is the same for every change. */
 export interface EventFields {
@@ -29,7 +29,7 @@ export function completeEvent(fields: EventFields, defaults: EventDefaults): Cac
   return parseOrThrow(
     eventSchema,
     {
-      event_id: fields.eventId || uuidv7(defaults.wallClock()),
+      event_id: fields.eventId || newEventId(defaults.wallClock()),
       event_type: fields.eventType || 'manual_invalidation',
       resource_id: fields.resourceId,
       data: parseData(fields.dataJson),
@@ -59,11 +59,4 @@ function parseData(json: string): unknown {
     throw fail(JSON.stringify(json.slice(0, 60)), 'must be a JSON object');
   }
   throw fail(JSON.stringify(json.slice(0, 60)), 'must be a JSON object, such as {"gpu":"gpu_123"}');
-}
-
-/** RFC 9562: milliseconds since 1970 in the first 48 bits, so that ids sort by time; the rest is random. */
-function uuidv7(ms: number): string {
-  const time = Math.floor(ms).toString(16).padStart(12, '0');
-  const random = randomUUID();
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(15)}`;
 }

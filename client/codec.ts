@@ -1,0 +1,41 @@
+import { EdgeCacheError } from './errors.ts';
+
+/** How values become bytes and back. Decoding makes a fresh value each time, so no caller can change the cache. */
+export interface Codec<T> {
+  encode(value: T): Buffer;
+  decode(bytes: Buffer): T;
+}
+
+/**
+ * JSON, checked on the way in.
+ * @param parse turns what JSON gave into the type, or throws: for instance a zod schema's `parse`.
+ */
+export function json<T>(parse: (value: unknown) => T): Codec<T> {
+  return {
+    encode(value) {
+      const text = JSON.stringify(value);
+      if (text === undefined) throw valueError('it has no JSON form');
+      return Buffer.from(text);
+    },
+    decode(bytes) {
+      try {
+        return parse(JSON.parse(bytes.toString()));
+      } catch (error) {
+        throw valueError('what is cached is not of the expected form', error);
+      }
+    },
+  };
+}
+
+/** JSON as it comes. */
+export const anyJson: Codec<unknown> = json((value) => value);
+
+/** Bytes as they are; what is decoded is a copy. */
+export const bytes: Codec<Buffer> = {
+  encode: (value) => value,
+  decode: (value) => Buffer.from(value),
+};
+
+function valueError(reason: string, cause?: unknown): EdgeCacheError {
+  return new EdgeCacheError('EC_CLIENT_VALUE', `a value cannot be used: ${reason}`, false, { cause });
+}

@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+const slow = { testTimeout: 60_000, hookTimeout: 60_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['{api,agent,client,cli,operator,hack,bench}/**/*.test.ts'],
+        },
+      },
+      {
+        // Each file brings its own Redis on free ports; two at a time is what two cores bear.
+        test: { name: 'integration', include: ['test/integration/**/*.test.ts'], maxWorkers: 2, ...slow },
+      },
+    ],
+  },
+});

@@ -17,6 +17,8 @@ export interface AgentPoolOptions {
   readonly connectTimeoutMs: number;
   readonly now: () => number;
   readonly random: () => number;
+  /** Told of each call that an agent answered: the method's name and how long it took. */
+  readonly answered?: ((method: string, ms: number) => void) | undefined;
 }
 
 interface Agent {
@@ -78,7 +80,12 @@ export class AgentPool {
     for (const agent of this.#candidates()) {
       try {
         await this.#connected(agent);
+        const beganAt = this.#options.now();
         const reply = await unary(agent.client, method, request, deadlineMs);
+        this.#options.answered?.(
+          method.path.slice(method.path.lastIndexOf('/') + 1),
+          this.#options.now() - beganAt,
+        );
         agent.failures = 0;
         agent.downUntil = 0;
         return reply;

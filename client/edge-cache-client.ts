@@ -32,6 +32,8 @@ export interface EdgeCacheClientOptions {
 }
 
 export interface ClientHooks {
+  /** An agent answered a call, such as `Get` or `BatchGet`, in so many milliseconds. */
+  readonly answered?: (method: string, ms: number) => void;
   /** A loader ran, and why. */
   readonly load?: (why: 'miss' | 'degraded' | 'unavailable' | 'waited', namespace: string) => void;
   /** A loaded value could not be put into the cache; the caller got it all the same. */
@@ -133,7 +135,7 @@ export class EdgeCacheClient {
       now = () => performance.now(),
       random = Math.random,
     } = options;
-    this.#pool = new AgentPool({ addresses, connectTimeoutMs, now, random });
+    this.#pool = new AgentPool({ addresses, connectTimeoutMs, now, random, answered: options.on?.answered });
     this.#deadlineMs = options.deadlineMs ?? 1_000;
     this.#changeTries = options.changeTries ?? 3;
     this.#hooks = options.on ?? {};
@@ -155,11 +157,17 @@ export class EdgeCacheClient {
     return toFound(message, options.codec ?? anyJson, node);
   }
 
-  /** Many lookups of one namespace, answered in the order asked. @throws EdgeCacheError */
-  async getMany(
+  getMany(namespace: string, keys: readonly string[]): Promise<Found<unknown>[]>;
+  getMany<T>(
     namespace: string,
     keys: readonly string[],
-    options: GetOptions<unknown> = {},
+    options: GetOptions<T> & { readonly codec: Codec<T> },
+  ): Promise<Found<T>[]>;
+  /** Many lookups of one namespace, answered in the order asked. @throws EdgeCacheError */
+  async getMany<T>(
+    namespace: string,
+    keys: readonly string[],
+    options: GetOptions<T> = {},
   ): Promise<Found<unknown>[]> {
     const batches: (readonly string[])[] = [];
     for (let i = 0; i < keys.length; i += MAX_BATCH) batches.push(keys.slice(i, i + MAX_BATCH));

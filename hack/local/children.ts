@@ -17,6 +17,10 @@ function install(): void {
     for (const child of children) child.kill('SIGKILL');
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   });
+  // Nobody else listens: then the signal would end this process without the above.
+  process.on('SIGTERM', () => {
+    if (process.listenerCount('SIGTERM') === 1) process.exit(143);
+  });
 }
 
 /** Starts a process that is killed when this one ends. */

@@ -43,6 +43,10 @@ export class RedisServer {
     return this.#admin;
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   get running(): boolean {
     return this.#child !== undefined;
   }

@@ -169,18 +169,11 @@ export class EdgeCacheClient {
     keys: readonly string[],
     options: GetOptions<T> = {},
   ): Promise<Found<unknown>[]> {
-    const batches: (readonly string[])[] = [];
-    for (let i = 0; i < keys.length; i += MAX_BATCH) batches.push(keys.slice(i, i + MAX_BATCH));
     const minToken = options.token ?? '';
-    const answers = await Promise.all(
-      batches.map(async (batch, id) => {
-        const items = batch.map((key) => ({ namespace, key, minToken, wantLease: false }));
-        const deadlineMs = options.deadlineMs ?? this.#deadlineMs;
-        const { message, node } = await this.#pool.call(EdgeCacheService.batchGet, { id, items }, deadlineMs);
-        return message.items.map((item) => toFound(item, options.codec ?? anyJson, node));
-      }),
-    );
-    return answers.flat();
+    const requests = keys.map((key) => ({ namespace, key, minToken, wantLease: false }));
+    const batches = await this.#askMany(requests, options.deadlineMs);
+    const codec = options.codec ?? anyJson;
+    return batches.flatMap(({ message, node }) => message.items.map((item) => toFound(item, codec, node)));
   }
 
   /**
@@ -204,6 +197,34 @@ export class EdgeCacheClient {
     const bytes = await load;
     // Decoded for each caller: an object that one of them changes is nobody else's.
     return bytes === undefined ? undefined : options.codec.decode(bytes);
+  }
+
+  /**
+   * {@link getOrLoad} for many keys of one namespace, in the order asked: one call for all that the cache has.
+   * @param loader gives the truth of one key.
+   */
+  async getOrLoadMany<T>(
+    namespace: string,
+    keys: readonly string[],
+    loader: (key: string) => Promise<T | undefined>,
+    options: LoadOptions<T> & { readonly codec: Codec<T> },
+  ): Promise<(T | undefined)[]> {
+    const { token = '', codec } = options;
+    const requests = keys.map((key) => ({ namespace, key, minToken: token, wantLease: true }));
+    const answers = await this.#askManyOrNothing(requests, options.deadlineMs);
+    const loads = requests.map(async (request, i) => {
+      const answer = answers?.[i];
+      if (answer?.found) return answer.absent ? undefined : answer.value;
+      const load = () => loader(request.key);
+      if (answer !== undefined && answer.leaseToken !== '') {
+        return this.#loadAndFill(request, answer.leaseToken, load, options);
+      }
+      const why = whyAlone(answer, false);
+      return why === undefined
+        ? this.#load(namespace, request.key, load, options)
+        : this.#loadOnly(why, namespace, load, codec);
+    });
+    return (await Promise.all(loads)).map((bytes) => (bytes === undefined ? undefined : codec.decode(bytes)));
   }
 
   /** Writes a value and tells every agent. @throws VersionConflictError, EdgeCacheError */
@@ -259,6 +280,26 @@ export class EdgeCacheClient {
 
   #ask(request: GetRequest, deadlineMs = this.#deadlineMs) {
     return this.#pool.call(EdgeCacheService.get, request, deadlineMs);
+  }
+
+  #askMany(requests: readonly GetRequest[], deadlineMs = this.#deadlineMs) {
+    const batches: GetRequest[][] = [];
+    for (let i = 0; i < requests.length; i += MAX_BATCH) batches.push(requests.slice(i, i + MAX_BATCH));
+    return Promise.all(
+      batches.map((items, id) => this.#pool.call(EdgeCacheService.batchGet, { id, items }, deadlineMs)),
+    );
+  }
+
+  async #askManyOrNothing(
+    requests: readonly GetRequest[],
+    deadlineMs: number | undefined,
+  ): Promise<GetResponse[] | undefined> {
+    try {
+      return (await this.#askMany(requests, deadlineMs)).flatMap(({ message }) => message.items);
+    } catch (error) {
+      if (error instanceof EdgeCacheError && error.retryable) return undefined;
+      throw error;
+    }
   }
 
   /** Bytes of the value, or undefined for a known absence. */

@@ -5,7 +5,6 @@ import type {
   ConfirmOptions,
   EdgeCacheClient,
   EventInput,
-  Found,
   StatsResponse,
 } from '../edge-cache-client.ts';
 import { EdgeCacheError, VersionConflictError } from '../errors.ts';
@@ -97,22 +96,11 @@ export class MarketplaceCache {
   }
 
   /** Many GPUs at once, in the order asked: what the cache has comes in one call, the rest is loaded. */
-  async getGpus(gpuIds: readonly string[]): Promise<(GpuStatus | undefined)[]> {
-    const { availability } = NAMESPACE;
-    let found: Found<GpuStatus>[];
-    try {
-      found = await this.#client.getMany(availability, gpuIds.map(keys.gpu), { codec: CODECS.gpuStatus });
-    } catch (error) {
-      if (!(error instanceof EdgeCacheError) || !error.retryable) throw error;
-      return Promise.all(gpuIds.map((gpuId) => this.#sources.gpu(gpuId)));
-    }
-    return Promise.all(
-      gpuIds.map((gpuId, i) => {
-        const one = found[i];
-        if (one?.status === 'hit') return one.value;
-        return one?.status === 'absent' ? undefined : this.getGpu(gpuId);
-      }),
-    );
+  getGpus(gpuIds: readonly string[]): Promise<(GpuStatus | undefined)[]> {
+    const ids = new Map(gpuIds.map((gpuId) => [keys.gpu(gpuId), gpuId]));
+    const load = async (key: string) => this.#sources.gpu(ids.get(key) ?? '');
+    const options = { codec: CODECS.gpuStatus, tags: gpuTags };
+    return this.#client.getOrLoadMany(NAMESPACE.availability, gpuIds.map(keys.gpu), load, options);
   }
 
   /** What is free of a type in a region. */

@@ -11,12 +11,12 @@ import type { Truth } from './truth.ts';
 
 /** The load: pages of GPUs that people look at, a price beside each page, and what they book. */
 export const LOAD = {
-  /** Six times what an edge agent's memory holds. */
-  gpus: 3_000,
+  /** Five times what an edge agent's memory holds. */
+  gpus: 2_600,
   /** Popularity of GPUs: the rank to the power of minus this. */
   zipfExponent: 1.2,
-  pagesPerSecond: 150,
-  gpusPerPage: 20,
+  pagesPerSecond: 120,
+  gpusPerPage: 24,
   bookingsPerSecond: 8,
   cancellationsPerSecond: 4,
   pricesPerSecond: 4,

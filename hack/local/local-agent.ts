@@ -15,6 +15,8 @@ export interface LocalAgentOptions {
   /** Whether to wait until it is ready, not only listening. Default true. */
   readonly waitReady?: boolean;
   readonly onRestart?: (nodeId: string) => void;
+  /** Another script than the agent's own. */
+  readonly main?: string;
 }
 
 const MAIN = new URL('../../agent/main.ts', import.meta.url).pathname;
@@ -113,7 +115,11 @@ export class LocalAgent {
       CACHE_HTTP_ADDRESS: `127.0.0.1:${this.httpPort}`,
       ...this.#options.env,
     };
-    const child = startChild(process.execPath, [MAIN, '--config', join(this.#folder, 'agent.json')], { env });
+    const child = startChild(
+      process.execPath,
+      [this.#options.main ?? MAIN, '--config', join(this.#folder, 'agent.json')],
+      { env },
+    );
     this.#child = child;
     const log = createWriteStream(this.logFile, { flags: 'a' });
     for (const stream of [child.stdout, child.stderr]) {

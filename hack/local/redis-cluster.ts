@@ -6,6 +6,8 @@ export interface RedisClusterOptions {
   readonly replicasPerMaster?: number;
   readonly nodeTimeoutMs?: number;
   readonly args?: readonly string[];
+  /** Puts something before a node, given its port, and answers the port that the node tells others to use. */
+  readonly announce?: (port: number) => Promise<number>;
 }
 
 const SLOTS = 16_384;
@@ -21,14 +23,21 @@ export class RedisCluster {
   }
 
   static async start(options: RedisClusterOptions = {}): Promise<RedisCluster> {
-    const { masters = 3, replicasPerMaster = 1, nodeTimeoutMs = 1_000, args = [] } = options;
+    const { masters = 3, replicasPerMaster = 1, nodeTimeoutMs = 1_000, args = [], announce } = options;
     const count = masters * (1 + replicasPerMaster);
     const servers = await Promise.all(
       Array.from({ length: count }, async () => {
+        const port = await freePort();
+        const announced = announce === undefined ? port : await announce(port);
         const bus = ['--cluster-port', String(await freePort())];
         const cluster = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeoutMs)];
         const failover = ['--cluster-replica-validity-factor', '0', '--repl-diskless-sync-delay', '0'];
-        return RedisServer.start({ args: [...cluster, ...bus, ...failover, '--appendonly', 'no', ...args] });
+        const told = announced === port ? [] : ['--cluster-announce-port', String(announced)];
+        return RedisServer.start({
+          port,
+          announced,
+          args: [...cluster, ...bus, ...told, ...failover, ...args],
+        });
       }),
     );
     const cluster = new RedisCluster(servers, masters);
@@ -38,7 +47,7 @@ export class RedisCluster {
 
   /** Addresses to begin with. */
   get nodes(): string[] {
-    return this.servers.map(({ address }) => address);
+    return this.servers.map(({ announced }) => `127.0.0.1:${announced}`);
   }
 
   /** Servers that serve slots now, as one that runs says. */
@@ -46,7 +55,7 @@ export class RedisCluster {
     const lines = await this.#view();
     return lines
       .filter(({ flags, slots }) => flags.includes('master') && !flags.includes('fail') && slots !== '')
-      .flatMap(({ port }) => this.servers.find((server) => server.port === port) ?? []);
+      .flatMap(({ port }) => this.servers.find((server) => server.announced === port) ?? []);
   }
 
   /** Waits until every slot is served and every running node knows it. */
@@ -76,8 +85,8 @@ export class RedisCluster {
   async migrateSlot(slot: number, to: RedisServer): Promise<void> {
     const view = await this.#view();
     const owner = view.find(({ slots }) => hasSlot(slots, slot));
-    const target = view.find(({ port }) => port === to.port);
-    const from = this.servers.find(({ port }) => port === owner?.port);
+    const target = view.find(({ port }) => port === to.announced);
+    const from = this.servers.find(({ announced }) => announced === owner?.port);
     if (owner === undefined || target === undefined || from === undefined)
       throw new Error(`slot ${slot} has no owner`);
     if (from === to) return;

@@ -8,6 +8,8 @@ import { ensureRedisServer } from './redis-install.ts';
 export interface RedisServerOptions {
   readonly password?: string;
   readonly port?: number;
+  /** The port that others use, where something stands before the server. */
+  readonly announced?: number;
   /** Further arguments of redis-server, such as `--maxmemory 10mb`. */
   readonly args?: readonly string[];
 }
@@ -31,6 +33,10 @@ export class RedisServer {
     const server = new RedisServer(options.port ?? (await freePort()), options);
     await server.start();
     return server;
+  }
+
+  get announced(): number {
+    return this.#options.announced ?? this.port;
   }
 
   get address(): string {

@@ -12,6 +12,9 @@ export default defineConfig({
         },
       },
       {
+        test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], maxWorkers: 1, testTimeout: 240_000 },
+      },
+      {
         // Each file brings its own Redis on free ports; two at a time is what two cores bear.
         test: { name: 'integration', include: ['test/integration/**/*.test.ts'], maxWorkers: 2, ...slow },
       },

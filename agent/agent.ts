@@ -4,6 +4,7 @@ import { Registry } from 'prom-client';
 import type { AgentConfig } from '../api/agent-config.ts';
 import type { LoggedEvent } from '../api/event.ts';
 import type { Namespace } from '../api/namespace.ts';
+import { Audit } from './audit/audit.ts';
 import { Feed } from './bus/feed.ts';
 import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
 import type { Partition } from './bus/partition.ts';
@@ -12,6 +13,7 @@ import { Reader } from './cache/reader.ts';
 import { Changes } from './change/changes.ts';
 import { Confirmations } from './change/confirmations.ts';
 import { Outbox } from './change/outbox.ts';
+import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
 import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes } from './http/routes.ts';
@@ -63,6 +65,7 @@ export class Agent {
   readonly #inbox: Inbox;
   readonly #feed: Feed;
   readonly #reader: Reader;
+  readonly #audit: Audit;
   readonly #outbox: Outbox;
   readonly #changes: Changes;
   readonly #confirmations: Confirmations;
@@ -94,16 +97,34 @@ export class Agent {
     this.#l1 = new L1(config.namespaces, partitions, config.l1);
     this.#inbox = this.#buildInbox();
     this.#feed = this.#buildFeed();
+    this.#audit = new Audit({
+      l2: this.#l2,
+      random,
+      now,
+      maxStalenessMs: config.maxStalenessMs,
+      violated: (violation) =>
+        log.error(violation, 'the audit found an answer that was older than the bound'),
+    });
     this.#reader = new Reader({
       l1: this.#l1,
       l2: this.#l2,
       partitions: this.#feed.partitions,
       now,
       eventDriven: config.eventDriven,
+      answered: (rules, key, version, partition) => this.#audit.sample(rules, key, version, partition),
       isApplied: (place, lane, version) =>
         this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
     });
-    this.#outbox = new Outbox({ ...config.outbox, send: (part) => this.#l2.change(part), log, random });
+    this.#outbox = new Outbox({
+      maxItems: config.outbox.maxItems,
+      maxBytes: config.outbox.maxBytes,
+      send: (part) => this.#l2.change(part),
+      log,
+      random,
+      ...(config.outbox.dir === undefined
+        ? {}
+        : { journal: new FileJournal(config.outbox.dir, config.cacheId) }),
+    });
     this.#changes = new Changes({
       l2: this.#l2,
       outbox: this.#outbox,
@@ -187,6 +208,7 @@ export class Agent {
       try {
         await ensureCache(this.#connections.next(), this.#l2.options);
         this.#identified = true;
+        this.#outbox.start();
         if (this.#config.eventDriven) this.#feed.start();
         else
           log.warn(
@@ -269,6 +291,7 @@ export class Agent {
       now: this.#env.now,
       startedAt,
       eventsApplied: () => this.#applied,
+      audit: this.#audit,
     };
   }
 

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { AgentError, messageOf, RedisUnavailableError } from '../errors.ts';
 import type { ChangeOutcome, ChangePart } from '../l2/l2.ts';
 import { backoffMs } from '../redis/connections.ts';
+import type { OutboxJournal } from './outbox-journal.ts';
 
 export interface OutboxOptions {
   readonly maxItems: number;
@@ -10,6 +11,8 @@ export interface OutboxOptions {
   readonly send: (part: ChangePart) => Promise<ChangeOutcome>;
   readonly log: Logger;
   readonly random: () => number;
+  /** Without one, what waits is lost with the process. */
+  readonly journal?: OutboxJournal;
 }
 
 interface Waiting {
@@ -52,6 +55,19 @@ export class Outbox {
     return this.#refused;
   }
 
+  /** Takes up what an earlier process could not send. */
+  start(): void {
+    const left = this.#options.journal?.load() ?? [];
+    if (left.length > 0)
+      this.#options.log.info({ waiting: left.length }, 'sending changes that an earlier run had queued');
+    this.#items += left.length;
+    for (const part of left) {
+      const bytes = weigh(part);
+      this.#bytes += bytes;
+      this.#push({ part, bytes });
+    }
+  }
+
   /** Whether something waits for a partition: then what follows must wait behind it, or the order would turn. */
   holds(partition: number): boolean {
     return this.#queues.has(partition);
@@ -68,6 +84,7 @@ export class Outbox {
         `Redis is out of reach and the outbox is full (${this.#items} of ${maxItems} changes, ${this.#bytes} of ${maxBytes} bytes); try again later`,
       );
     }
+    this.#options.journal?.add(parts);
     this.#items += parts.length;
     this.#bytes += bytes;
     for (const item of waiting) this.#push(item);
@@ -79,6 +96,7 @@ export class Outbox {
     while (this.#items > 0 && !deadline.aborted)
       await delay(10, undefined, { signal: deadline }).catch(() => undefined);
     this.#stop.abort();
+    this.#options.journal?.close();
     return this.#items;
   }
 
@@ -101,8 +119,11 @@ export class Outbox {
         this.#queues.delete(partition);
         return;
       }
-      if (await this.#trySend(item.part)) {
+      const sent = await this.#trySend(item.part);
+      if (this.#stop.signal.aborted) return;
+      if (sent) {
         queue.shift();
+        this.#options.journal?.done(item.part);
         this.#items -= 1;
         this.#bytes -= item.bytes;
         attempt = 0;

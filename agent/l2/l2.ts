@@ -214,6 +214,11 @@ export class L2 {
     await guard(this.#next().spublish(this.keysOf(partition).acknowledgements(to), text));
   }
 
+  /** Version that an event was given in a partition, if it has been logged there. */
+  async versionOfEvent(partition: number, eventId: string): Promise<string | undefined> {
+    return (await guard(this.#next().get(this.keysOf(partition).eventId(eventId)))) ?? undefined;
+  }
+
   /** JSON of the events after a version, oldest first. */
   async readLog(partition: number, after: string, count: number): Promise<string[]> {
     const entries = await guard(

@@ -16,6 +16,8 @@ export interface AnsweredRead {
   readonly version: string;
   readonly beganAt: number;
   readonly endedAt: number;
+  /** The caller went to the source of truth itself, which is ahead of every cache. */
+  readonly loaded?: boolean;
 }
 
 export interface Violation {
@@ -73,7 +75,7 @@ export class History {
       else if (ageMs > this.#boundMs)
         this.#violate('staleness', read, `${change.version} had replaced it ${ageMs.toFixed(1)} ms before`);
     }
-    this.#checkMonotonic(history, read);
+    if (read.loaded !== true) this.#checkMonotonic(history, read);
   }
 
   /** Everything that began before a time is void: Redis came back without it. */

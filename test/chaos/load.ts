@@ -106,9 +106,14 @@ export class ChaosLoad {
 
   async #readLoaded(agent: ChaosAgent): Promise<void> {
     const key = this.#key();
+    let loaded = false;
+    const load = () => {
+      loaded = true;
+      return this.#load(key);
+    };
     const beganAt = performance.now();
     try {
-      const value = await agent.client.getOrLoad(LOAD_NAMESPACE, key, () => this.#load(key), {
+      const value = await agent.client.getOrLoad(LOAD_NAMESPACE, key, load, {
         codec: COUNTER,
         tags: ['all'],
         waitMs: 200,
@@ -116,7 +121,7 @@ export class ChaosLoad {
       const endedAt = performance.now();
       this.counters.reads += 1;
       if (value !== undefined)
-        this.loads.read({ agent: agent.name, key, version: `${value}-0`, beganAt, endedAt });
+        this.loads.read({ agent: agent.name, key, version: `${value}-0`, beganAt, endedAt, loaded });
     } catch (error) {
       this.#failed(error, 'readErrors');
     }

@@ -18,6 +18,8 @@ export interface TestAgentOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly waitReady?: boolean;
   readonly client?: Partial<EdgeCacheClientOptions>;
+  /** Milliseconds since 1970, as the agent sees them. */
+  readonly wallClock?: () => number;
 }
 
 /** Starts an agent on free ports. Its log is silent unless TEST_LOG_LEVEL says otherwise. */
@@ -26,13 +28,14 @@ export async function startAgent({
   env = {},
   waitReady = true,
   client = {},
+  wallClock,
 }: TestAgentOptions): Promise<TestAgent> {
   const ports = { grpcAddress: '127.0.0.1:0', httpAddress: '127.0.0.1:0' };
   const config = resolveAgentConfig({ ...ports, ...file }, env);
   const agent = new Agent(config, {
     log: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
     now: () => performance.now(),
-    wallClock: () => performance.timeOrigin + performance.now(),
+    wallClock: wallClock ?? (() => performance.timeOrigin + performance.now()),
     random: Math.random,
   });
   const { grpcPort, httpPort } = await agent.start();

@@ -15,8 +15,11 @@ export const LOAD = {
   gpus: 2_600,
   /** Popularity of GPUs: the rank to the power of minus this. */
   zipfExponent: 1.2,
-  pagesPerSecond: 120,
-  gpusPerPage: 24,
+  /** Pages with the details of one GPU and its price. */
+  detailsPerSecond: 200,
+  /** Pages that list GPUs. */
+  pagesPerSecond: 80,
+  gpusPerPage: 20,
   bookingsPerSecond: 8,
   cancellationsPerSecond: 4,
   pricesPerSecond: 4,
@@ -93,16 +96,18 @@ export class Load {
   start(): void {
     const { now } = this.#options;
     let last = now();
-    const due = { pages: 0, bookings: 0, cancellations: 0, prices: 0 };
+    const due = { details: 0, pages: 0, bookings: 0, cancellations: 0, prices: 0 };
     this.#timer = setInterval(() => {
       const time = now();
       // After a pause, not everything that was missed is asked at once.
       const seconds = Math.min(0.1, (time - last) / 1000);
       last = time;
+      due.details += seconds * LOAD.detailsPerSecond;
       due.pages += seconds * LOAD.pagesPerSecond;
       due.bookings += seconds * LOAD.bookingsPerSecond;
       due.cancellations += seconds * LOAD.cancellationsPerSecond;
       due.prices += seconds * LOAD.pricesPerSecond;
+      for (; due.details >= 1; due.details--) this.#run((cache) => this.#details(cache));
       for (; due.pages >= 1; due.pages--) this.#run((cache) => this.#page(cache));
       for (; due.bookings >= 1; due.bookings--) this.#run((cache) => this.#book(cache));
       for (; due.cancellations >= 1; due.cancellations--) this.#run((cache) => this.#cancel(cache));
@@ -136,7 +141,16 @@ export class Load {
     gpus.forEach((gpu, i) => {
       if (gpu !== undefined) truth.check(wanted[i] ?? '', gpu.revision, beganAt);
     });
-    await this.#priceOf(cache, gpus[0]);
+  }
+
+  async #details(cache: MarketplaceCache): Promise<void> {
+    const { now, truth } = this.#options;
+    const gpuId = this.#popular[this.#zipf.next()] ?? '';
+    const beganAt = now();
+    const gpu = await cache.getGpu(gpuId);
+    this.counters.lookups += 1;
+    if (gpu !== undefined) truth.check(gpuId, gpu.revision, beganAt);
+    await this.#priceOf(cache, gpu);
   }
 
   async #priceOf(cache: MarketplaceCache, gpu: GpuStatus | undefined): Promise<void> {

@@ -21,6 +21,10 @@ export interface LocalAgentOptions {
 
 const MAIN = new URL('../../agent/main.ts', import.meta.url).pathname;
 const RESTART_MS = 300;
+/** V8's, as every process of the product has them. */
+const NODE_FLAGS = readFileSync(new URL('../node-flags', import.meta.url), 'utf8')
+  .trim()
+  .split(' ');
 
 /** A real agent process on free ports of the loopback address, run from a tier's configuration. */
 export class LocalAgent {
@@ -117,7 +121,7 @@ export class LocalAgent {
     };
     const child = startChild(
       process.execPath,
-      [this.#options.main ?? MAIN, '--config', join(this.#folder, 'agent.json')],
+      [...NODE_FLAGS, this.#options.main ?? MAIN, '--config', join(this.#folder, 'agent.json')],
       { env },
     );
     this.#child = child;

@@ -55,7 +55,7 @@ async function main(): Promise<number> {
   const { counters } = report;
   say(`\n${table([['fault', 'times', 'reads checked', 'violations'], ...rows]).join('\n')}\n\n`);
   say(
-    `${JSON.stringify(counters)}\ngaps repaired ${report.gapsRepaired}, partition resets ${report.partitionResets}\n`,
+    `${JSON.stringify(counters)}\ngaps repaired ${report.gapsRepaired}, partition resets ${report.partitionResets}, audited ${report.auditReads}\n`,
   );
   for (const text of report.violations.slice(0, 20)) say(`VIOLATION ${text}\n`);
   say(`seed ${seed}: ${report.checkedReads} reads checked, ${report.violations.length} violations\n`);

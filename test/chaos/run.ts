@@ -23,6 +23,8 @@ export interface ChaosReport {
   /** What the agents say of themselves at the end, summed. */
   readonly gapsRepaired: number;
   readonly partitionResets: number;
+  readonly auditReads: number;
+  readonly auditViolations: number;
 }
 
 /** Time between two faults, for the world to be whole again. */
@@ -64,8 +66,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const stats = await Promise.all(world.agents.map(({ client }) => client.stats()));
     const sum = (read: (events: NonNullable<(typeof stats)[0]['events']>) => number) =>
       stats.reduce((total, { events }) => total + (events === undefined ? 0 : read(events)), 0);
+    const auditViolations = stats.reduce((total, { audit }) => total + (audit?.violations ?? 0), 0);
+    if (auditViolations > 0) left.push(`audit: the agents themselves found ${auditViolations} violations`);
     return {
       seed,
+      auditReads: stats.reduce((total, { audit }) => total + (audit?.reads ?? 0), 0),
+      auditViolations,
       counters: load.counters,
       checkedReads: judged(),
       faultsTried: tried,

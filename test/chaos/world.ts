@@ -107,7 +107,7 @@ async function startAgent(
     restart: true,
     ...(main === undefined ? {} : { main }),
     // The inspector, on any free port, lets the checker stall the event loop.
-    env: { LOG_LEVEL: 'info', NODE_OPTIONS: '--max-semi-space-size=4 --inspect-port=0', ...env },
+    env: { LOG_LEVEL: 'info', NODE_OPTIONS: '--inspect-port=0', ...env },
     file: {
       cacheId: 'chaos',
       maxStalenessMs: CHAOS_STALENESS_MS,

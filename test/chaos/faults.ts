@@ -96,6 +96,8 @@ export const FAULTS: Readonly<Record<string, FaultRun>> = {
   'commands delayed, and the heads with them': (context) =>
     connectionFault(context, 'commands', { delayMs: 300 }),
   'events blackholed': (context) => connectionFault(context, 'events', { blackhole: true }),
+  'events blackholed for long': (context) =>
+    connectionFault(context, 'events', { blackhole: true }, [4_000, 5_000]),
   'commands blackholed': (context) => connectionFault(context, 'commands', { blackhole: true }),
   'events throttled': (context) => connectionFault(context, 'events', { bytesPerSecond: 20_000 }),
   'commands throttled': (context) => connectionFault(context, 'commands', { bytesPerSecond: 100_000 }),

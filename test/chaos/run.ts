@@ -11,6 +11,8 @@ export interface ChaosOptions extends WorldOptions {
   /** Names of faults; all where none are given. */
   readonly faults?: readonly string[];
   readonly say?: (line: string) => void;
+  /** End when this holds: for tests that wait for a violation, and would rather not wait longer. */
+  readonly enough?: (violations: readonly string[], auditViolations: number) => boolean;
 }
 
 export interface ChaosReport {
@@ -39,12 +41,21 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const tried = new Map<string, { times: number; reads: number; violations: number }>();
   const found = () => load.puts.violations.length + load.loads.violations.length;
   const judged = () => load.puts.reads + load.loads.reads;
+  const texts = () => [...load.puts.violations, ...load.loads.violations].map(({ text }) => text);
+  const isEnough = async () => {
+    if (options.enough === undefined) return false;
+    const stats = await Promise.all(world.agents.map(({ client }) => client.stats()));
+    return options.enough(
+      texts(),
+      stats.reduce((total, { audit }) => total + (audit?.violations ?? 0), 0),
+    );
+  };
   try {
     load.start();
     await delay(1_000);
     const endAt = performance.now() + seconds * 1000;
     let queue: string[] = [];
-    while (performance.now() < endAt) {
+    while (performance.now() < endAt && !(await isEnough())) {
       if (queue.length === 0) queue = shuffled(options.faults ?? Object.keys(FAULTS), random);
       const name = queue.shift() ?? '';
       const before = { reads: judged(), violations: found() };
@@ -75,7 +86,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       counters: load.counters,
       checkedReads: judged(),
       faultsTried: tried,
-      violations: [...load.puts.violations, ...load.loads.violations].map(({ text }) => text).concat(left),
+      violations: texts().concat(left),
       gapsRepaired: sum((events) => events.gapsRepaired),
       partitionResets: sum((events) => events.partitionResets),
     };

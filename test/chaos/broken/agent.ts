@@ -10,9 +10,14 @@ const FOREVER = Number.MAX_SAFE_INTEGER;
 
 /** The lease never ends and heads prove everything: what a cache without proof of freshness does. */
 function noLease(): void {
-  for (const field of ['freshCriticalUntil', 'freshBulkUntil']) {
-    Object.defineProperty(Partition.prototype, field, { get: () => FOREVER, set: () => undefined });
-  }
+  const { resetTo } = Partition.prototype;
+  Partition.prototype.resetTo = function (head) {
+    // On the object itself: fields are defined there, and hide whatever the prototype has.
+    for (const field of ['freshCriticalUntil', 'freshBulkUntil']) {
+      Object.defineProperty(this, field, { get: () => FOREVER, set: () => undefined, configurable: true });
+    }
+    resetTo.call(this, head);
+  };
   Partition.prototype.judgeHead = () => 'next';
 }
 

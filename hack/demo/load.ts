@@ -16,9 +16,9 @@ export const LOAD = {
   /** Popularity of GPUs: the rank to the power of minus this. */
   zipfExponent: 1.2,
   /** Pages with the details of one GPU and its price. */
-  detailsPerSecond: 200,
+  detailsPerSecond: 300,
   /** Pages that list GPUs. */
-  pagesPerSecond: 80,
+  pagesPerSecond: 60,
   gpusPerPage: 20,
   bookingsPerSecond: 8,
   cancellationsPerSecond: 4,

@@ -14,8 +14,31 @@ const entrySchema = z.looseObject({
 });
 const lockSchema = z.looseObject({ packages: z.record(z.string(), entrySchema) });
 
-const OS = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'win32'];
-const CPU = ['arm64', 'armv7', 'arm', 'ia32', 'x64', 'loong64', 'mips64el', 'ppc64', 'riscv64', 's390x', 'wasm32'];
+const OS = [
+  'aix',
+  'android',
+  'darwin',
+  'freebsd',
+  'linux',
+  'netbsd',
+  'openbsd',
+  'openharmony',
+  'sunos',
+  'win32',
+];
+const CPU = [
+  'arm64',
+  'armv7',
+  'arm',
+  'ia32',
+  'x64',
+  'loong64',
+  'mips64el',
+  'ppc64',
+  'riscv64',
+  's390x',
+  'wasm32',
+];
 
 const file = new URL('../package-lock.json', import.meta.url);
 const lock = lockSchema.parse(JSON.parse(readFileSync(file, 'utf8')));

@@ -245,6 +245,8 @@ export interface StatsResponse {
   events: StatsResponse_Events | undefined;
   redis: StatsResponse_Redis | undefined;
   namespaces: StatsResponse_NamespaceStats[];
+  /** first 16 hex digits of SHA-256 over the configuration file it runs by */
+  configHash: string;
 }
 
 export interface StatsResponse_L1 {
@@ -2088,6 +2090,7 @@ function createBaseStatsResponse(): StatsResponse {
     events: undefined,
     redis: undefined,
     namespaces: [],
+    configHash: "",
   };
 }
 
@@ -2125,6 +2128,9 @@ export const StatsResponse: MessageFns<StatsResponse> = {
     }
     for (const v of message.namespaces) {
       StatsResponse_NamespaceStats.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.configHash !== "") {
+      writer.uint32(98).string(message.configHash);
     }
     return writer;
   },
@@ -2230,6 +2236,14 @@ export const StatsResponse: MessageFns<StatsResponse> = {
             message.namespaces.push(StatsResponse_NamespaceStats.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.configHash = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2262,6 +2276,7 @@ export const StatsResponse: MessageFns<StatsResponse> = {
       ? StatsResponse_Redis.fromPartial(object.redis)
       : undefined;
     message.namespaces = object.namespaces?.map((e) => StatsResponse_NamespaceStats.fromPartial(e)) || [];
+    message.configHash = object.configHash ?? "";
     return message;
   },
 };

@@ -76,9 +76,24 @@ function simplify(node: SchemaNode): void {
   if (node.maximum === Number.MAX_SAFE_INTEGER) delete node.maximum;
   if (node.type === 'integer') node.format = (node.maximum ?? Infinity) < 2 ** 31 ? 'int32' : 'int64';
   if (node.anyOf !== undefined) toIntOrString(node);
+  if (isObject(node.default)) node.default = withDefaults(node);
   if (typeof node.additionalProperties === 'object') simplify(node.additionalProperties);
   if (node.items !== undefined) simplify(node.items);
   for (const child of Object.values(node.properties ?? {})) simplify(child);
+}
+
+/** The API server checks a default by its CEL rules as it stands, before it fills in what is below. */
+function withDefaults(node: SchemaNode): unknown {
+  const given = isObject(node.default) ? node.default : {};
+  const filled = Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
+    const value = isObject(child.default) ? withDefaults(child) : child.default;
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(filled), ...given };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The one union that a structural schema knows. Ranges move into CEL, which sees the actual type. */

@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { crdText } from './generate-crd.ts';
+import { crdText, outdatedFiles } from './generate-crd.ts';
 
 test('crds/ is what api/ says; if this fails, run: node hack/generate-crd.ts', () => {
-  const file = new URL('../crds/edgecache.dev_edgecachetiers.yaml', import.meta.url);
-  expect(readFileSync(file, 'utf8')).toBe(crdText());
+  expect(outdatedFiles()).toEqual([]);
 });
 
 test('every field is described, so that kubectl explain reads well', () => {

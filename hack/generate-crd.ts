@@ -6,19 +6,30 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { buildTierCrd } from './crd/tier-crd.ts';
 
-const file = new URL('../crds/edgecache.dev_edgecachetiers.yaml', import.meta.url);
+/** Beside crds/ itself the chart has a copy: Helm reads nothing outside a chart. */
+const FILES = [
+  'crds/edgecache.dev_edgecachetiers.yaml',
+  'charts/edgecache/files/edgecache.dev_edgecachetiers.yaml',
+];
+const root = new URL('../', import.meta.url);
 
-/** Text of the file as it should be. */
+/** Text of the files as it should be. */
 export function crdText(): string {
   const head = '# Generated from api/ by hack/generate-crd.ts. Do not edit.\n';
   return head + stringify(buildTierCrd(), { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-if (import.meta.main) {
+/** Files that are not as they should be. */
+export function outdatedFiles(): string[] {
   const text = crdText();
-  if (!process.argv.includes('--check')) writeFileSync(file, text);
-  else if (readFileSync(file, 'utf8') !== text) {
-    console.error('crds/edgecache.dev_edgecachetiers.yaml differs from api/; run: node hack/generate-crd.ts');
+  return FILES.filter((file) => readFileSync(new URL(file, root), 'utf8') !== text);
+}
+
+if (import.meta.main) {
+  if (!process.argv.includes('--check')) {
+    for (const file of FILES) writeFileSync(new URL(file, root), crdText());
+  } else if (outdatedFiles().length > 0) {
+    console.error(`${outdatedFiles().join(' and ')} differ from api/; run: node hack/generate-crd.ts`);
     process.exitCode = 1;
   }
 }

@@ -8,8 +8,9 @@ import { SECRETS } from '../kube/resources.ts';
 const FIELD = 'reload-key.pem';
 
 /**
- * The key that configurations are signed with: one for the operator, in a Secret of its own namespace, made at
- * the first start. If it is lost, a new one reaches the agents by their mounted files within a minute or two.
+ * The key that configurations are signed with: one for the operator, in a Secret of its own namespace. The chart
+ * makes that Secret empty, and the operator fills it at its first start; without the chart it makes the Secret.
+ * If the key is lost, a new one reaches the agents by their mounted files within a minute or two.
  */
 export async function ensureReloadKey(
   client: KubeClient,
@@ -17,15 +18,17 @@ export async function ensureReloadKey(
   name: string,
   signal?: AbortSignal,
 ): Promise<KeyObject> {
-  const found = await read(client, namespace, name, signal);
+  const secret = await read(client, namespace, name, signal);
+  const found = secret === undefined ? undefined : keyIn(secret);
   if (found !== undefined) return found;
   try {
-    await client.create(SECRETS, newSecret(namespace, name), signal);
+    if (secret === undefined) await client.create(SECRETS, newSecret(namespace, name), signal);
+    else await client.replace(SECRETS, { ...secret, data: newData() }, signal);
   } catch (error) {
     if (!isConflict(error)) throw error; // otherwise the other replica was quicker
   }
-  const made = await read(client, namespace, name, signal);
-  if (made === undefined) throw new Error(`Secret '${name}' was made and is gone again`);
+  const made = keyIn(await client.get(SECRETS, { namespace, name }, signal));
+  if (made === undefined) throw new Error(`Secret '${name}' was filled and is empty again`);
   return made;
 }
 
@@ -34,22 +37,27 @@ async function read(
   namespace: string,
   name: string,
   signal: AbortSignal | undefined,
-): Promise<KeyObject | undefined> {
+): Promise<KubeObject | undefined> {
   try {
-    const secret = await client.get(SECRETS, { namespace, name }, signal);
-    const text = fieldAt(secret, 'data', FIELD);
-    if (typeof text !== 'string')
-      throw new Error(`Secret '${name}' has no ${FIELD}; delete it, and a new one is made`);
-    return privateKeyOf(Buffer.from(text, 'base64').toString());
+    return await client.get(SECRETS, { namespace, name }, signal);
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;
   }
 }
 
-function newSecret(namespace: string, name: string): KubeObject {
+function keyIn(secret: KubeObject): KeyObject | undefined {
+  const text = fieldAt(secret, 'data', FIELD);
+  return typeof text === 'string' ? privateKeyOf(Buffer.from(text, 'base64').toString()) : undefined;
+}
+
+function newData(): Record<string, string> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+  return { [FIELD]: Buffer.from(pem).toString('base64') };
+}
+
+function newSecret(namespace: string, name: string): KubeObject {
   return {
     apiVersion: SECRETS.apiVersion,
     kind: SECRETS.kind,
@@ -59,7 +67,6 @@ function newSecret(namespace: string, name: string): KubeObject {
       labels: { 'app.kubernetes.io/name': 'edgecache-operator', 'app.kubernetes.io/part-of': 'edgecache' },
     },
     type: 'Opaque',
-    immutable: true,
-    data: { [FIELD]: Buffer.from(pem).toString('base64') },
+    data: newData(),
   };
 }

@@ -16,6 +16,8 @@ export interface StatusInput {
 
 /** Statistics change all the time; the status tells them this often. */
 export const STATS_STATUS_INTERVAL_MS = 30_000;
+/** And this often while agents are coming and going, so that a new tier's numbers soon are of all of them. */
+const CHANGING_INTERVAL_MS = 5_000;
 
 const STATS_FIELDS = [
   'l1HitPercent',
@@ -59,7 +61,8 @@ function statistics({ observation: { fleet }, now }: StatusInput, before: TierSt
   const age = before.statsTime === undefined ? Infinity : now.getTime() - Date.parse(before.statsTime);
   const { statsTime: _, ...oldNumbers } = old;
   // Only the time would differ: not worth a write.
-  if (age < STATS_STATUS_INTERVAL_MS || canonicalJson(oldNumbers) === canonicalJson(fresh)) return old;
+  const interval = fleet.sampled === before.sampledAgents ? STATS_STATUS_INTERVAL_MS : CHANGING_INTERVAL_MS;
+  if (age < interval || canonicalJson(oldNumbers) === canonicalJson(fresh)) return old;
   return { ...fresh, statsTime: now.toISOString() };
 }
 

@@ -89,6 +89,11 @@ export class Reflector {
     return Date.now() - this.#lastContact;
   }
 
+  /** What a watch would go on from; undefined where only a list helps. */
+  get resourceVersion(): string | undefined {
+    return this.#resourceVersion;
+  }
+
   get relists(): number {
     return this.#relists;
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { KubeClient } from '../../operator/kube/client.ts';
 import { KubeConfigCredentials } from '../../operator/kube/credentials.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../../operator/testing/eventually.ts';
 import { Daemon, freePort } from './processes.ts';
 
 /** Where hack/kind keeps the binaries that it builds. */

@@ -4,7 +4,7 @@ import { apply } from '../../operator/kube/apply.ts';
 import type { KubeClient } from '../../operator/kube/client.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
 import type { Resource } from '../../operator/kube/resources.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../../operator/testing/eventually.ts';
 
 const CRDS: Resource = {
   apiVersion: 'apiextensions.k8s.io/v1',

@@ -28,8 +28,8 @@ import {
 } from '../../operator/kube/resources.ts';
 import { MANAGED_SELECTOR } from '../../operator/manifests/names.ts';
 import { runOperator } from '../../operator/operator.ts';
+import { eventually } from '../../operator/testing/eventually.ts';
 import { findKubeBinaries, NO_BINARIES, TestApiServer } from './api-server.ts';
-import { eventually } from './eventually.ts';
 import { FakeAgent } from './fake-agent.ts';
 import { FakeKubelet } from './fake-kubelet.ts';
 import { findHelm, installChart } from './helm.ts';

@@ -29,8 +29,8 @@ import {
 import { MANAGED_SELECTOR } from '../../operator/manifests/names.ts';
 import { runOperator } from '../../operator/operator.ts';
 import { eventually } from '../../operator/testing/eventually.ts';
+import { FakeAgent } from '../../operator/testing/fake-agent.ts';
 import { findKubeBinaries, NO_BINARIES, TestApiServer } from './api-server.ts';
-import { FakeAgent } from './fake-agent.ts';
 import { FakeKubelet } from './fake-kubelet.ts';
 import { findHelm, installChart } from './helm.ts';
 

@@ -21,9 +21,17 @@ const utf8 = (max: number, what: string) =>
 export const keyText = utf8(LIMITS.keyBytes, 'a key');
 export const tagText = utf8(LIMITS.tagBytes, 'a tag');
 
+/** Ids are written into JSON by the Redis scripts as they stand, so they have nothing in them to escape. */
+export const eventIdText = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9._:-]{1,128}$/,
+    'must be 1 to 128 of A-Z, a-z, 0-9, ".", "_", ":" and "-", such as a UUID',
+  );
+
 /** What an event says; {@link loggedEventSchema} adds what the log gives it. */
 const eventFields = {
-  event_id: z.string().min(1).max(128),
+  event_id: eventIdText,
   event_type: eventType,
   resource_id: z.string().max(512),
   data: z.record(z.string(), z.unknown()),
@@ -51,6 +59,8 @@ export const loggedEventSchema = z.object({
   prev_event_id: z.string().max(128),
   /** `put` replaced one key; `invalidate` dropped what it names. */
   op: z.enum(['put', 'invalidate']),
+  /** Microseconds since 1970 by Redis' clock, for measuring propagation. */
+  logged_at_us: z.number(),
   /** Agent that waits to hear that this was applied, if any. */
   confirm: z.string().max(253).optional(),
 });

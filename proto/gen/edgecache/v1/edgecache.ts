@@ -66,6 +66,8 @@ export interface GetResponse {
   leaseToken: string;
   /** on a miss with want_lease: somebody else is loading; ask again then */
   retryAfterMs: number;
+  /** found, and what was found is that the source has no such thing; value is empty */
+  absent: boolean;
 }
 
 export interface BatchGetRequest {
@@ -406,6 +408,7 @@ function createBaseGetResponse(): GetResponse {
     degraded: false,
     leaseToken: "",
     retryAfterMs: 0,
+    absent: false,
   };
 }
 
@@ -437,6 +440,9 @@ export const GetResponse: MessageFns<GetResponse> = {
     }
     if (message.retryAfterMs !== 0) {
       writer.uint32(72).uint32(message.retryAfterMs);
+    }
+    if (message.absent !== false) {
+      writer.uint32(80).bool(message.absent);
     }
     return writer;
   },
@@ -526,6 +532,14 @@ export const GetResponse: MessageFns<GetResponse> = {
             message.retryAfterMs = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.absent = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -552,6 +566,7 @@ export const GetResponse: MessageFns<GetResponse> = {
     message.degraded = object.degraded ?? false;
     message.leaseToken = object.leaseToken ?? "";
     message.retryAfterMs = object.retryAfterMs ?? 0;
+    message.absent = object.absent ?? false;
     return message;
   },
 };

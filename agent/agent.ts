@@ -1,0 +1,358 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
+import type { AgentConfig } from '../api/agent-config.ts';
+import type { LoggedEvent } from '../api/event.ts';
+import type { Namespace } from '../api/namespace.ts';
+import { Feed } from './bus/feed.ts';
+import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
+import type { Partition } from './bus/partition.ts';
+import { L1 } from './cache/l1.ts';
+import { Reader } from './cache/reader.ts';
+import { Changes } from './change/changes.ts';
+import { Confirmations } from './change/confirmations.ts';
+import { Outbox } from './change/outbox.ts';
+import { AgentError, messageOf } from './errors.ts';
+import { GrpcServer } from './grpc/server.ts';
+import { agentRoutes } from './http/routes.ts';
+import { HttpServer } from './http/server.ts';
+import { ensureCache } from './l2/cache-identity.ts';
+import { type ChangePart, L2, L2_DEFAULTS } from './l2/l2.ts';
+import { compareVersions } from './l2/version.ts';
+import { buildMetrics, type ObservedMetrics } from './metrics.ts';
+import { RecentDurations } from './propagation.ts';
+import { CommandConnections } from './redis/connections.ts';
+import { RedisMonitor } from './redis/monitor.ts';
+import { lanesOf, Service } from './service.ts';
+import type { StatsSources } from './stats.ts';
+import { collectStats } from './stats.ts';
+
+/** What an agent needs of its process; given from outside so that tests are exact. */
+export interface AgentEnvironment {
+  readonly log: Logger;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Milliseconds since 1970; for people's timestamps only. */
+  readonly wallClock: () => number;
+  readonly random: () => number;
+}
+
+export interface AgentPorts {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+}
+
+/** How long a lane may keep lookups waiting for one batch. */
+const BATCH_MS = 2;
+const MAX_INBOX_PER_LANE = 20_000;
+const SWEEP_MS = 2_000;
+const IDENTITY_RETRY_MS = 500;
+const STOP_GRACE_MS = 5_000;
+const DRAIN_OUTBOX_MS = 3_000;
+
+/** One agent: everything between its ports and Redis, wired. */
+export class Agent {
+  readonly id: string;
+  readonly registry = new Registry();
+  readonly #env: AgentEnvironment;
+  #config: AgentConfig;
+  #namespaces: ReadonlyMap<string, Namespace>;
+  readonly #connections: CommandConnections;
+  readonly #l1: L1;
+  readonly #l2: L2;
+  readonly #inbox: Inbox;
+  readonly #feed: Feed;
+  readonly #reader: Reader;
+  readonly #outbox: Outbox;
+  readonly #changes: Changes;
+  readonly #confirmations: Confirmations;
+  readonly #monitor: RedisMonitor;
+  readonly #grpc: GrpcServer;
+  readonly #http: HttpServer;
+  readonly #propagation = new RecentDurations();
+  readonly #metrics: ObservedMetrics;
+  readonly #sources: StatsSources;
+  readonly #stop = new AbortController();
+  /** Why the agent must not go on, once known. */
+  readonly fatal: Promise<AgentError>;
+  #fail: (error: AgentError) => void = () => undefined;
+  #applied = 0;
+  #identified = false;
+
+  constructor(config: AgentConfig, env: AgentEnvironment) {
+    this.#config = config;
+    this.#env = env;
+    this.id = `${config.nodeId}-${randomBytes(4).toString('hex')}`;
+    this.#namespaces = byName(config.namespaces);
+    this.fatal = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    const { log, now, random } = env;
+    this.#connections = new CommandConnections(config, log, random);
+    const { cacheId, partitions, fillLeaseMs } = config;
+    this.#l2 = new L2(this.#connections.next, { ...L2_DEFAULTS, cacheId, partitions, fillLeaseMs });
+    this.#l1 = new L1(config.namespaces, partitions, config.l1);
+    this.#inbox = this.#buildInbox();
+    this.#feed = this.#buildFeed();
+    this.#reader = new Reader({
+      l1: this.#l1,
+      l2: this.#l2,
+      partitions: this.#feed.partitions,
+      now,
+      eventDriven: config.eventDriven,
+      isApplied: (place, lane, version) =>
+        this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
+    });
+    this.#outbox = new Outbox({ ...config.outbox, send: (part) => this.#l2.change(part), log, random });
+    this.#changes = new Changes({
+      l2: this.#l2,
+      outbox: this.#outbox,
+      agentId: this.id,
+      received: (partition) => this.#feed.partitions[partition]?.received ?? '0-0',
+      dropLocally: (part, version) => this.#dropLocally(part, version),
+      log,
+    });
+    this.#confirmations = new Confirmations({
+      now,
+      maxStalenessMs: config.maxStalenessMs,
+      silent: (partition, agentId, renewals) => {
+        this.#l2.forgetAgent(partition, agentId, renewals).catch((error: unknown) => {
+          log.debug({ error: messageOf(error) }, 'a silent agent could not be struck off');
+        });
+      },
+    });
+    this.#monitor = new RedisMonitor(this.#connections, config.healthCheckIntervalSeconds * 1000, now, log);
+    this.#sources = this.#buildSources(now());
+    this.#metrics = buildMetrics(this.#sources, this.registry);
+    const service = this.#buildService();
+    this.#grpc = new GrpcServer({
+      address: config.grpcAddress,
+      nodeId: config.nodeId,
+      service,
+      stats: () => collectStats(this.#sources),
+      log,
+    });
+    this.#http = new HttpServer({
+      address: config.httpAddress,
+      routes: agentRoutes({
+        sources: this.#sources,
+        registry: this.registry,
+        ready: () => this.ready,
+        metrics: config.metrics,
+      }),
+    });
+  }
+
+  /** Whether lookups get whole answers: Redis is there, the cache is ours, and every partition is heard. */
+  get ready(): boolean {
+    return (
+      this.#identified && this.#connections.connected && (this.#feed.complete || !this.#config.eventDriven)
+    );
+  }
+
+  /** Opens the ports; Redis may come later. @throws AgentError EC_LISTEN_FAILED */
+  async start(): Promise<AgentPorts> {
+    const grpcPort = await this.#grpc.listen();
+    const httpPort = await this.#http.listen();
+    void this.#identify();
+    this.#monitor.start(this.#stop.signal);
+    this.#every(SWEEP_MS, () => {
+      this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
+    });
+    this.#every(200, () => this.#grpc.setServing(this.ready));
+    return { grpcPort, httpPort };
+  }
+
+  /** Drains: no new calls, calls in flight end, queued changes are tried once more, connections close. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#grpc.stop(STOP_GRACE_MS);
+    const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
+    if (left > 0) this.#env.log.error({ left }, 'stopping with changes that could not be sent');
+    this.#feed.stop();
+    await Promise.allSettled(this.#feed.partitions.map(({ index }) => this.#l2.unregister(index, this.id)));
+    this.#connections.close();
+    await this.#http.stop();
+  }
+
+  #every(ms: number, run: () => void): void {
+    const timer = setInterval(run, ms);
+    this.#stop.signal.addEventListener('abort', () => clearInterval(timer));
+  }
+
+  /** Agrees with the cache's other agents on what must be the same for all; then listens to events. */
+  async #identify(): Promise<void> {
+    const { log } = this.#env;
+    while (!this.#stop.signal.aborted && !this.#identified) {
+      try {
+        await ensureCache(this.#connections.next(), this.#l2.options);
+        this.#identified = true;
+        if (this.#config.eventDriven) this.#feed.start();
+        else
+          log.warn(
+            'events are off (CACHE_ENABLE_EVENT_DRIVEN): critical namespaces are answered from Redis only',
+          );
+      } catch (error) {
+        if (error instanceof AgentError && error.code === 'EC_PARTITIONS_MISMATCH') {
+          this.#fail(error);
+          return;
+        }
+        log.debug({ error: messageOf(error) }, 'waiting for Redis');
+        await new Promise((resolve) => setTimeout(resolve, IDENTITY_RETRY_MS * (0.5 + this.#env.random())));
+      }
+    }
+  }
+
+  #buildInbox(): Inbox {
+    return new Inbox({
+      maxItemsPerLane: MAX_INBOX_PER_LANE,
+      batchMs: BATCH_MS,
+      now: this.#env.now,
+      schedule: (run) => setImmediate(run),
+      apply: (item) => this.#apply(item),
+      overflow: (partition, lane, dropped) => this.#overflow(partition, lane, dropped),
+    });
+  }
+
+  #buildFeed(): Feed {
+    const { log, now, random } = this.#env;
+    return new Feed({
+      config: this.#config,
+      l2: this.#l2,
+      commands: this.#connections.next,
+      agentId: this.id,
+      log,
+      now,
+      random,
+      handlers: {
+        event: (partition, event) => this.#receive(partition, event),
+        reset: (partition) => {
+          this.#inbox.discard(partition);
+          this.#l1.resetPartition(partition.index);
+          this.#reader.forgetFlights(partition.index);
+        },
+        acknowledged: (partition, text) => {
+          const [eventId, agentId] = text.split(' ');
+          if (eventId !== undefined && agentId !== undefined)
+            this.#confirmations.acknowledge(eventId, partition, agentId);
+        },
+        afterApplied: (lane, passed) => this.#inbox.afterApplied(lane, passed),
+      },
+    });
+  }
+
+  #buildService(): Service {
+    return new Service({
+      namespaces: () => this.#namespaces,
+      nodeId: this.#config.nodeId,
+      reader: this.#reader,
+      changes: this.#changes,
+      confirmations: this.#confirmations,
+      l2: this.#l2,
+      wallClock: this.#env.wallClock,
+    });
+  }
+
+  #buildSources(startedAt: number): StatsSources {
+    return {
+      config: () => this.#config,
+      l1: this.#l1,
+      reader: this.#reader,
+      feed: this.#feed,
+      inbox: this.#inbox,
+      outbox: this.#outbox,
+      changes: this.#changes,
+      connections: this.#connections,
+      propagation: this.#propagation,
+      memory: () => this.#monitor.memory,
+      failuresPerMinute: () => this.#monitor.failuresPerMinute,
+      now: this.#env.now,
+      startedAt,
+      eventsApplied: () => this.#applied,
+    };
+  }
+
+  #receive(partition: Partition, event: LoggedEvent): void {
+    const { critical, bulk } = lanesOf(event, this.#namespaces);
+    if (critical.length > 0) this.#inbox.add('critical', { partition, event, namespaces: critical });
+    if (bulk.length > 0) this.#inbox.add('bulk', { partition, event, namespaces: bulk });
+    if (event.confirm === undefined) return;
+    // Behind both lanes: applied is applied everywhere.
+    let open = 2;
+    const passed = () => {
+      open -= 1;
+      if (open === 0) this.#acknowledge(partition.index, event);
+    };
+    this.#inbox.afterApplied('critical', passed);
+    this.#inbox.afterApplied('bulk', passed);
+  }
+
+  #acknowledge(partition: number, event: LoggedEvent): void {
+    const { confirm } = event;
+    if (confirm === undefined) return;
+    if (confirm === this.id) {
+      this.#confirmations.acknowledge(event.event_id, partition, this.id);
+      return;
+    }
+    this.#l2.acknowledge(partition, confirm, `${event.event_id} ${this.id}`).catch((error: unknown) => {
+      // The sender waits for this agent's lease to end instead.
+      this.#env.log.debug({ error: messageOf(error) }, 'acknowledgement could not be sent');
+    });
+  }
+
+  #apply({ partition, event, namespaces }: InboxItem): void {
+    this.#applied += 1;
+    this.#invalidate(partition.index, namespaces, event.keys, event.tags, event.version);
+    partition.noteApplied(event.version);
+    const ageMs = this.#feed.clock.since(event.logged_at_us);
+    if (ageMs === undefined) return;
+    this.#propagation.add(ageMs);
+    this.#metrics.propagation.observe(ageMs / 1000);
+  }
+
+  #invalidate(
+    partition: number,
+    namespaces: readonly string[],
+    keys: readonly string[],
+    tags: readonly string[],
+    version: string,
+  ): void {
+    for (const namespace of namespaces) {
+      for (const key of keys) {
+        this.#l1.invalidateKey(namespace, key, version);
+        this.#reader.forgetFlight(partition, namespace, key);
+      }
+      for (const tag of tags) this.#l1.invalidateTag(namespace, tag, partition, version);
+      if (keys.length === 0 && tags.length === 0) this.#l1.invalidateNamespace(namespace, partition);
+    }
+    // Which of the reads under way will bring an entry with the tag is not known before they land.
+    if (tags.length > 0 || keys.length === 0) this.#reader.forgetFlights(partition);
+  }
+
+  #overflow(partition: Partition, lane: Lane, dropped: readonly InboxItem[]): void {
+    this.#env.log.warn(
+      { partition: partition.index, lane, dropped: dropped.length },
+      'too many events: partition dropped instead',
+    );
+    this.#feed.counters.resets += 1;
+    this.#l1.resetPartition(partition.index, (rules) => rules.critical === (lane === 'critical'));
+    this.#reader.forgetFlights(partition.index);
+    for (const { event } of dropped) partition.noteApplied(event.version);
+  }
+
+  #dropLocally(
+    { partition, put, keys, tagMarkers, namespaceMarkers }: ChangePart,
+    version: string | undefined,
+  ): void {
+    // Unconditional where the version is not known: nothing is newer than what was just accepted.
+    const than = version ?? `${Number.MAX_SAFE_INTEGER}-0`;
+    const all = put === undefined ? keys : [put, ...keys];
+    for (const { namespace, key } of all) this.#invalidate(partition, [namespace], [key], [], than);
+    for (const { namespace, tag } of tagMarkers) this.#invalidate(partition, [namespace], [], [tag], than);
+    for (const namespace of namespaceMarkers) this.#invalidate(partition, [namespace], [], [], than);
+  }
+}
+
+function byName(namespaces: readonly Namespace[]): ReadonlyMap<string, Namespace> {
+  return new Map(namespaces.map((rules) => [rules.name, rules]));
+}

@@ -1,0 +1,291 @@
+import type { Namespace } from '../../api/namespace.ts';
+import type { Entry } from '../l2/entry.ts';
+import { compareVersions } from '../l2/version.ts';
+import { LruStore } from './lru-store.ts';
+import type { BoundedStore } from './store.ts';
+
+/** The entries of one namespace in one partition; they all go when its epoch moves on. */
+interface Scope {
+  epoch: number;
+}
+
+/** An entry in memory. Values are never handed out for writing: they are encoded straight into answers. */
+export interface L1Entry {
+  readonly version: string;
+  readonly value: Buffer;
+  readonly absent: boolean;
+  readonly tags: readonly string[];
+  readonly partition: number;
+  /** Monotonic milliseconds after which L1 no longer answers with it. */
+  readonly freshUntil: number;
+  /** Monotonic milliseconds at which it ends in L2. */
+  readonly endsAt: number;
+  readonly scope: Scope;
+  readonly epoch: number;
+  readonly weight: number;
+}
+
+export interface L1NamespaceStats {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly invalidations: number;
+}
+
+export interface L1Limits {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+interface NamespaceState {
+  rules: Namespace;
+  readonly store: BoundedStore<L1Entry>;
+  readonly scopes: Scope[];
+  /** Keys in memory by tag. */
+  readonly keysByTag: Map<string, Set<string>>;
+  invalidations: number;
+}
+
+/** Beside key, value and tags: the entry's object, its slots in map and list, the Buffer's own head. */
+const OVERHEAD_BYTES = 240;
+
+/** The agent's memory: bounded in entries and bytes, in all and per namespace. */
+export class L1 {
+  readonly #namespaces = new Map<string, NamespaceState>();
+  readonly #partitions: number;
+  #limits: L1Limits;
+  #evictions = 0;
+  #invalidations = 0;
+  #entries = 0;
+  #bytes = 0;
+
+  constructor(namespaces: readonly Namespace[], partitions: number, limits: L1Limits) {
+    this.#partitions = partitions;
+    this.#limits = limits;
+    this.configure(namespaces, limits);
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get evictions(): number {
+    return this.#evictions;
+  }
+
+  get invalidations(): number {
+    return this.#invalidations;
+  }
+
+  get limits(): L1Limits {
+    return this.#limits;
+  }
+
+  /** Takes other namespaces, sizes and TTLs without losing what may stay. TTLs count for entries set from now on. */
+  configure(namespaces: readonly Namespace[], limits: L1Limits): void {
+    this.#limits = limits;
+    const names = new Set(namespaces.map(({ name }) => name));
+    for (const [name, state] of this.#namespaces) {
+      if (names.has(name)) continue;
+      this.#entries -= state.store.size;
+      this.#bytes -= state.store.weight;
+      this.#namespaces.delete(name);
+    }
+    for (const rules of namespaces) {
+      const state = this.#namespaces.get(rules.name);
+      if (state === undefined) this.#namespaces.set(rules.name, this.#newState(rules));
+      else this.#resize(state, rules);
+    }
+    this.#shrink();
+  }
+
+  /** The entry if it has not been invalidated; it may be past its time, which is the reader's to judge. */
+  get(namespace: string, key: string): L1Entry | undefined {
+    const state = this.#namespaces.get(namespace);
+    const entry = state?.store.get(key);
+    if (entry === undefined) return undefined;
+    if (entry.epoch === entry.scope.epoch) return entry;
+    this.#remove(state, key, entry);
+    return undefined;
+  }
+
+  /**
+   * Keeps an entry, unless a newer one is there. The caller has made sure that no invalidation was applied
+   * since the entry was read.
+   * @param ttlMs what is left of its life in L2; a full new life would double the staleness that was promised.
+   */
+  set(namespace: string, key: string, partition: number, entry: Entry, ttlMs: number, now: number): void {
+    const state = this.#namespaces.get(namespace);
+    const scope = state?.scopes[partition];
+    if (state === undefined || scope === undefined) return;
+    const old = state.store.peek(key);
+    if (old !== undefined) {
+      if (old.epoch === old.scope.epoch && compareVersions(old.version, entry.version) > 0) return;
+      this.#remove(state, key, old);
+    }
+    const { version, absent, tags } = entry;
+    // A slice would keep the whole reply of Redis alive behind a few bytes of it.
+    const value = Buffer.from(entry.value);
+    const weight = weigh(key, value, tags);
+    const kept: L1Entry = {
+      version,
+      value,
+      absent,
+      tags,
+      partition,
+      freshUntil: now + Math.min(ttlMs, state.rules.l1TtlSeconds * 1000),
+      endsAt: now + ttlMs,
+      scope,
+      epoch: scope.epoch,
+      weight,
+    };
+    this.#entries += 1;
+    this.#bytes += weight;
+    this.#tag(state, key, tags);
+    if (!state.store.set(key, kept, weight)) return;
+    this.#shrink();
+  }
+
+  /** Drops a key's entry if it is older than a version. */
+  invalidateKey(namespace: string, key: string, version: string): void {
+    const state = this.#namespaces.get(namespace);
+    const entry = state?.store.peek(key);
+    if (state === undefined || entry === undefined || compareVersions(entry.version, version) >= 0) return;
+    this.#invalidate(state, key, entry);
+  }
+
+  /** Drops the entries of a partition that carry a tag and are older than a version. */
+  invalidateTag(namespace: string, tag: string, partition: number, version: string): void {
+    const state = this.#namespaces.get(namespace);
+    const keys = state?.keysByTag.get(tag);
+    if (state === undefined || keys === undefined) return;
+    for (const key of keys) {
+      const entry = state.store.peek(key);
+      if (entry?.partition === partition && compareVersions(entry.version, version) < 0) {
+        this.#invalidate(state, key, entry);
+      }
+    }
+  }
+
+  /** Drops a namespace's entries of one partition, in constant time. */
+  invalidateNamespace(namespace: string, partition: number): void {
+    const state = this.#namespaces.get(namespace);
+    const scope = state?.scopes[partition];
+    if (state === undefined || scope === undefined) return;
+    scope.epoch += 1;
+    state.invalidations += 1;
+    this.#invalidations += 1;
+  }
+
+  /** Drops every entry of one partition, of all namespaces or of those that pass, in constant time. */
+  resetPartition(partition: number, affects: (rules: Namespace) => boolean = () => true): void {
+    for (const { rules, scopes } of this.#namespaces.values()) {
+      const scope = scopes[partition];
+      if (scope !== undefined && affects(rules)) scope.epoch += 1;
+    }
+  }
+
+  /** Frees what is invalidated or past any use; called now and then so that memory does not wait to be touched. */
+  sweep(now: number, keepPastEndMs: (rules: Namespace) => number): void {
+    for (const state of this.#namespaces.values()) {
+      const grace = keepPastEndMs(state.rules);
+      for (const [key, entry] of state.store.entries()) {
+        if (entry.epoch !== entry.scope.epoch || entry.endsAt + grace <= now) this.#remove(state, key, entry);
+      }
+    }
+  }
+
+  statsOf(namespace: string): L1NamespaceStats {
+    const state = this.#namespaces.get(namespace);
+    return {
+      entries: state?.store.size ?? 0,
+      bytes: state?.store.weight ?? 0,
+      invalidations: state?.invalidations ?? 0,
+    };
+  }
+
+  #newState(rules: Namespace): NamespaceState {
+    const state: NamespaceState = {
+      rules,
+      scopes: Array.from({ length: this.#partitions }, () => ({ epoch: 0 })),
+      keysByTag: new Map(),
+      invalidations: 0,
+      store: new LruStore<L1Entry>({
+        maxEntries: this.#limits.maxEntries,
+        maxWeight: Math.min(rules.memoryLimitBytes, this.#limits.maxBytes),
+        onEvict: (key, entry) => {
+          this.#evictions += 1;
+          this.#account(state, key, entry);
+        },
+      }),
+    };
+    return state;
+  }
+
+  #resize(state: NamespaceState, rules: Namespace): void {
+    state.rules = rules;
+    state.store.resize(this.#limits.maxEntries, Math.min(rules.memoryLimitBytes, this.#limits.maxBytes));
+  }
+
+  /** While there is too much in all, the namespace that holds the most gives; so a flood evicts itself. */
+  #shrink(): void {
+    while (this.#entries > this.#limits.maxEntries) {
+      if (!this.#largest((state) => state.store.size)?.store.evictOne()) return;
+    }
+    while (this.#bytes > this.#limits.maxBytes) {
+      if (!this.#largest((state) => state.store.weight)?.store.evictOne()) return;
+    }
+  }
+
+  #largest(measure: (state: NamespaceState) => number): NamespaceState | undefined {
+    let found: NamespaceState | undefined;
+    let most = 0;
+    for (const state of this.#namespaces.values()) {
+      const size = measure(state);
+      if (size > most) {
+        most = size;
+        found = state;
+      }
+    }
+    return found;
+  }
+
+  #invalidate(state: NamespaceState, key: string, entry: L1Entry): void {
+    state.invalidations += 1;
+    this.#invalidations += 1;
+    this.#remove(state, key, entry);
+  }
+
+  #remove(state: NamespaceState | undefined, key: string, entry: L1Entry): void {
+    if (state === undefined) return;
+    state.store.delete(key);
+    this.#account(state, key, entry);
+  }
+
+  #account(state: NamespaceState, key: string, entry: L1Entry): void {
+    this.#entries -= 1;
+    this.#bytes -= entry.weight;
+    for (const tag of entry.tags) {
+      const keys = state.keysByTag.get(tag);
+      keys?.delete(key);
+      if (keys?.size === 0) state.keysByTag.delete(tag);
+    }
+  }
+
+  #tag(state: NamespaceState, key: string, tags: readonly string[]): void {
+    for (const tag of tags) {
+      const keys = state.keysByTag.get(tag);
+      if (keys === undefined) state.keysByTag.set(tag, new Set([key]));
+      else keys.add(key);
+    }
+  }
+}
+
+function weigh(key: string, value: Buffer, tags: readonly string[]): number {
+  let weight = OVERHEAD_BYTES + Buffer.byteLength(key) + value.length;
+  for (const tag of tags) weight += Buffer.byteLength(tag);
+  return weight;
+}

@@ -1,0 +1,263 @@
+import { randomUUID } from 'node:crypto';
+import type { Namespace } from '../../api/namespace.ts';
+import type { Lane } from '../bus/inbox.ts';
+import type { Partition } from '../bus/partition.ts';
+import { RedisUnavailableError } from '../errors.ts';
+import type { L2, ReadItem, ReadResult } from '../l2/l2.ts';
+import { compareVersions } from '../l2/version.ts';
+import { type Answer, DEGRADED, miss, SOURCE } from './answer.ts';
+import type { L1, L1Entry } from './l1.ts';
+
+/** A lookup that has been checked: its namespace is known and its key within limits. */
+export interface Lookup {
+  readonly rules: Namespace;
+  readonly key: string;
+  readonly wantLease: boolean;
+  /** Version that the answer must show, or a later one; empty: none. */
+  readonly minVersion: string;
+}
+
+/** Most that a caller is told to wait for somebody else's load: most loads are shorter, and asking is cheap. */
+const RETRY_AFTER_MS = 25;
+
+/** One read of L2 that any number of callers share. */
+interface Flight {
+  readonly result: Promise<ReadResult>;
+}
+
+/** Keys of one partition that are about to be read together. */
+interface Booking {
+  readonly lookups: Lookup[];
+  readonly items: ReadItem[];
+  readonly results: Promise<ReadResult>[];
+}
+
+/** Gives the result of a lookup once its flight has been launched. */
+type Seat = () => Promise<ReadResult> | undefined;
+
+export interface ReaderOptions {
+  readonly l1: L1;
+  readonly l2: L2;
+  readonly partitions: readonly Partition[];
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Without events there is no proof of freshness: critical namespaces are read from L2, others live by TTL. */
+  readonly eventDriven: boolean;
+  /** Whether everything up to a version has been applied in a lane. */
+  readonly isApplied: (partition: Partition, lane: Lane, version: string) => boolean;
+}
+
+export interface ReadCounters {
+  l1Hits: number;
+  l1Misses: number;
+  l2Hits: number;
+  l2Misses: number;
+  /** Reads of L2 that failed. An error is never counted as a miss. */
+  l2Errors: number;
+  staleServed: number;
+  degraded: number;
+}
+
+export interface NamespaceReads {
+  hits: number;
+  misses: number;
+}
+
+/**
+ * The read path: L1 under a valid lease, then one flight per key to L2, then a miss.
+ *
+ * An entry from L2 enters L1 only if nothing newer than the log head that came with it has been applied: then
+ * whatever invalidates it is still to come, and will find it.
+ */
+export class Reader {
+  readonly counters: ReadCounters = {
+    l1Hits: 0,
+    l1Misses: 0,
+    l2Hits: 0,
+    l2Misses: 0,
+    l2Errors: 0,
+    staleServed: 0,
+    degraded: 0,
+  };
+  readonly byNamespace = new Map<string, NamespaceReads>();
+  readonly #options: ReaderOptions;
+  readonly #flights: Map<string, Flight>[];
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    this.#flights = options.partitions.map(() => new Map());
+  }
+
+  /** The answer from L1, at once and without a promise, or undefined where L2 must be asked. */
+  fromMemory(lookup: Lookup): Answer | undefined {
+    const { rules, key, minVersion } = lookup;
+    const { l1, now } = this.#options;
+    const entry = l1.get(rules.name, key);
+    if (entry === undefined) return undefined;
+    const time = now();
+    if (time >= entry.freshUntil || !this.#mayAnswer(rules, entry.partition, time, minVersion))
+      return undefined;
+    this.counters.l1Hits += 1;
+    this.#reads(rules.name).hits += 1;
+    return toAnswer(entry, SOURCE.l1, entry.endsAt - time);
+  }
+
+  /** Answers lookups that memory could not, in the order given; one round trip per partition. Never throws. */
+  async fromL2(lookups: readonly Lookup[]): Promise<Answer[]> {
+    this.counters.l1Misses += lookups.length;
+    const bookings = new Map<number, Booking>();
+    const seats = lookups.map((lookup) => this.#join(lookup, bookings));
+    for (const [partition, booking] of bookings) this.#launch(partition, booking);
+    return Promise.all(lookups.map((lookup, i) => this.#answer(lookup, seats[i]?.())));
+  }
+
+  /** Later readers must not share a read that began before an invalidation that has been applied. */
+  forgetFlight(partition: number, namespace: string, key: string): void {
+    this.#flights[partition]?.delete(flightKey(namespace, key));
+  }
+
+  forgetFlights(partition: number): void {
+    this.#flights[partition]?.clear();
+  }
+
+  /** Keeps what a change of this agent's own wrote, if nothing applied since may have replaced it. */
+  keepOwn(
+    rules: Namespace,
+    key: string,
+    partition: number,
+    entry: Parameters<L1['set']>[3],
+    ttlMs: number,
+  ): void {
+    const { l1, partitions, now } = this.#options;
+    const place = partitions[partition];
+    if (place === undefined || !place.current || compareVersions(place.applied, entry.version) > 0) return;
+    l1.set(rules.name, key, partition, entry, ttlMs, now());
+  }
+
+  #mayAnswer(rules: Namespace, partition: number, time: number, minVersion: string): boolean {
+    const { partitions, eventDriven, isApplied } = this.#options;
+    if (!eventDriven) return !rules.critical && minVersion === '';
+    const place = partitions[partition];
+    if (place === undefined) return false;
+    const freshUntil = rules.critical ? place.freshCriticalUntil : place.freshBulkUntil;
+    if (time >= freshUntil) return false;
+    return minVersion === '' || isApplied(place, rules.critical ? 'critical' : 'bulk', minVersion);
+  }
+
+  /** Joins the flight of a key, or books a seat on a new one. */
+  #join(lookup: Lookup, bookings: Map<number, Booking>): Seat {
+    const { rules, key, wantLease, minVersion } = lookup;
+    const partition = this.#options.l2.partitionOf(rules.name, key);
+    // A lease goes to one caller, and a minimum is met only by reads that begin now: neither may be shared.
+    const shared =
+      wantLease || minVersion !== '' ? undefined : this.#flights[partition]?.get(flightKey(rules.name, key));
+    if (shared !== undefined) return () => shared.result;
+    let booking = bookings.get(partition);
+    if (booking === undefined) {
+      booking = { lookups: [], items: [], results: [] };
+      bookings.set(partition, booking);
+    }
+    booking.lookups.push(lookup);
+    booking.items.push({ namespace: rules.name, key, leaseToken: wantLease ? randomUUID() : '' });
+    const { results } = booking;
+    const index = booking.items.length - 1;
+    return () => results[index];
+  }
+
+  /** Sends one read for all of a partition's keys and registers each of them as a flight. */
+  #launch(partition: number, booking: Booking): void {
+    const read = this.#options.l2.read(partition, booking.items);
+    booking.lookups.forEach((lookup, index) => {
+      const result = read.then((all) => {
+        const one = all[index];
+        if (one === undefined) throw new RedisUnavailableError(new Error('an answer is missing'));
+        this.#keep(partition, lookup, one);
+        return one;
+      });
+      booking.results.push(result);
+      if (!lookup.wantLease) this.#register(partition, lookup, { result });
+    });
+  }
+
+  #register(partition: number, lookup: Lookup, flight: Flight): void {
+    const flights = this.#flights[partition];
+    const name = flightKey(lookup.rules.name, lookup.key);
+    flights?.set(name, flight);
+    const land = () => {
+      if (flights?.get(name) === flight) flights.delete(name);
+    };
+    flight.result.then(land, land);
+  }
+
+  #keep(partition: number, { rules, key }: Lookup, result: ReadResult): void {
+    const { entry, head, ttlMs } = result;
+    const { l1, partitions, now } = this.#options;
+    const place = partitions[partition];
+    if (entry === undefined || place === undefined || ttlMs <= 0) return;
+    if (compareVersions(place.applied, head) > 0) return;
+    l1.set(rules.name, key, partition, entry, ttlMs, now());
+  }
+
+  async #answer(lookup: Lookup, flight: Promise<ReadResult> | undefined): Promise<Answer> {
+    try {
+      const result = await (flight ?? Promise.reject(new Error('not read')));
+      const reads = this.#reads(lookup.rules.name);
+      if (result.entry !== undefined) {
+        this.counters.l2Hits += 1;
+        reads.hits += 1;
+        return toAnswer(result.entry, SOURCE.l2, result.ttlMs);
+      }
+      this.counters.l2Misses += 1;
+      reads.misses += 1;
+      return miss(result.leaseToken, Math.min(result.retryAfterMs, RETRY_AFTER_MS));
+    } catch {
+      this.counters.l2Errors += 1;
+      return this.#withoutL2(lookup);
+    }
+  }
+
+  /** Redis is out of reach: what memory holds may serve where the namespace allows it, and is marked. */
+  #withoutL2({ rules, key, minVersion }: Lookup): Answer {
+    const { l1, now } = this.#options;
+    const entry = rules.critical || minVersion !== '' ? undefined : l1.get(rules.name, key);
+    const time = now();
+    if (entry === undefined || time >= entry.endsAt + rules.staleIfErrorSeconds * 1000) {
+      this.counters.degraded += 1;
+      return DEGRADED;
+    }
+    this.counters.staleServed += 1;
+    return { ...toAnswer(entry, SOURCE.l1, entry.endsAt - time), stale: true };
+  }
+
+  #reads(namespace: string): NamespaceReads {
+    let reads = this.byNamespace.get(namespace);
+    if (reads === undefined) {
+      reads = { hits: 0, misses: 0 };
+      this.byNamespace.set(namespace, reads);
+    }
+    return reads;
+  }
+}
+
+function flightKey(namespace: string, key: string): string {
+  return `${namespace}:${key}`;
+}
+
+function toAnswer(
+  entry: Pick<L1Entry, 'value' | 'version' | 'absent'>,
+  source: 1 | 2,
+  ttlMs: number,
+): Answer {
+  return {
+    found: true,
+    value: entry.value,
+    version: entry.version,
+    ttlMs: Math.max(0, Math.floor(ttlMs)),
+    source,
+    stale: false,
+    degraded: false,
+    leaseToken: '',
+    retryAfterMs: 0,
+    absent: entry.absent,
+  };
+}

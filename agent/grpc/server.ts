@@ -1,0 +1,158 @@
+import { fileURLToPath } from 'node:url';
+import {
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import type { Logger } from 'pino';
+import type { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import {
+  type BatchGetResponse,
+  type EdgeCacheServer,
+  EdgeCacheService,
+} from '../../proto/gen/edgecache/v1/edgecache.ts';
+import { AgentError, messageOf } from '../errors.ts';
+import type { Service } from '../service.ts';
+import { codeOf, toServiceError } from './status.ts';
+
+export interface GrpcServerOptions {
+  readonly address: string;
+  readonly nodeId: string;
+  readonly service: Service;
+  readonly stats: () => StatsResponse;
+  readonly log: Logger;
+}
+
+/** Answers say which node gave them, so that locality can be seen. */
+const NODE_METADATA = 'edgecache-node';
+const SERVICE_NAME = 'edgecache.v1.EdgeCache';
+/** A batch of 1,024 keys with tokens, or one value of the largest size a namespace may allow, with room. */
+const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
+
+/** The agent's gRPC port. */
+export class GrpcServer {
+  readonly #options: GrpcServerOptions;
+  readonly #server: Server;
+  readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [SERVICE_NAME]: 'NOT_SERVING' });
+  readonly #metadata = new Metadata();
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
+    this.#metadata.set(NODE_METADATA, options.nodeId);
+    this.#server = new Server({
+      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      'grpc.max_send_message_length': -1,
+      'grpc.keepalive_time_ms': 30_000,
+    });
+    this.#server.addService(EdgeCacheService, this.#implementation());
+    this.#health.addToServer(this.#server);
+    reflection().addToServer(this.#server);
+  }
+
+  /** @returns the port. @throws AgentError EC_LISTEN_FAILED */
+  listen(): Promise<number> {
+    const { address } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+        if (error === null) resolve(port);
+        else
+          reject(
+            new AgentError(
+              'EC_LISTEN_FAILED',
+              `cannot listen on ${address} (CACHE_GRPC_ADDRESS): ${error.message}`,
+              { cause: error },
+            ),
+          );
+      });
+    });
+  }
+
+  setServing(serving: boolean): void {
+    const state = serving ? 'SERVING' : 'NOT_SERVING';
+    this.#health.setStatus('', state);
+    this.#health.setStatus(SERVICE_NAME, state);
+  }
+
+  /** Lets calls in flight end, for so long at most. */
+  async stop(graceMs: number): Promise<void> {
+    this.setServing(false);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#server.forceShutdown();
+        resolve();
+      }, graceMs);
+      this.#server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #implementation(): EdgeCacheServer {
+    const { service, stats } = this.#options;
+    const unimplemented = (what: string) => {
+      const details = `${what} is not served by this version`;
+      const error = Object.assign(new Error(details), { code: status.UNIMPLEMENTED, details });
+      return (call: { emit: (event: 'error', error: Error) => unknown }) => call.emit('error', error);
+    };
+    return {
+      get: this.#unary((request) => service.get(request)),
+      batchGet: this.#unary((request) => {
+        const items = service.getMany(request.items);
+        const respond = (answers: BatchGetResponse['items']): BatchGetResponse => ({
+          id: request.id,
+          items: answers,
+        });
+        return Array.isArray(items) ? respond(items) : items.then(respond);
+      }),
+      put: this.#unary((request) => service.put(request)),
+      invalidate: this.#unary((request) => service.invalidate(request)),
+      publish: this.#unary((request) => service.publish(request)),
+      fill: this.#unary((request) => service.fill(request)),
+      stats: this.#unary(() => stats()),
+      lookup: unimplemented('Lookup'),
+      watch: unimplemented('Watch'),
+    };
+  }
+
+  #unary<Request, Response>(
+    answer: (request: Request) => Response | Promise<Response>,
+  ): handleUnaryCall<Request, Response> {
+    const metadata = this.#metadata;
+    const fail = (error: unknown, callback: sendUnaryData<Response>) => this.#fail(error, callback);
+    return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
+      call.sendMetadata(metadata);
+      try {
+        const response = answer(call.request);
+        if (!(response instanceof Promise)) {
+          callback(null, response);
+          return;
+        }
+        response.then(
+          (value) => callback(null, value),
+          (error: unknown) => fail(error, callback),
+        );
+      } catch (error) {
+        fail(error, callback);
+      }
+    };
+  }
+
+  #fail<Response>(error: unknown, callback: sendUnaryData<Response>): void {
+    if (codeOf(error) === undefined)
+      this.#options.log.error({ error: messageOf(error) }, 'a call failed for no reason of its caller’s');
+    callback(toServiceError(error));
+  }
+}
+
+function reflection(): ReflectionService {
+  const root = fileURLToPath(new URL('../../proto', import.meta.url));
+  return new ReflectionService(loadSync('edgecache/v1/edgecache.proto', { includeDirs: [root] }));
+}

@@ -1,0 +1,63 @@
+import type { Registry } from 'prom-client';
+import { collectStats, healthOf, type StatsSources } from '../stats.ts';
+import type { HttpRoute } from './server.ts';
+
+export interface RouteOptions {
+  readonly sources: StatsSources;
+  readonly registry: Registry;
+  readonly ready: () => boolean;
+  readonly metrics: boolean;
+}
+
+/** Pages of the agent's HTTP port. */
+export function agentRoutes({
+  sources,
+  registry,
+  ready,
+  metrics,
+}: RouteOptions): Record<string, () => HttpRoute | Promise<HttpRoute>> {
+  return {
+    // Alive means that the process answers: a Redis that is gone is not mended by killing agents.
+    '/healthz': () => text(200, 'ok\n'),
+    '/readyz': () => (ready() ? text(200, 'ready\n') : text(503, `not ready: ${whyNot(sources)}\n`)),
+    '/statusz': () => ({
+      status: 200,
+      type: 'application/json',
+      body: `${JSON.stringify(status(sources), null, 2)}\n`,
+    }),
+    ...(metrics
+      ? {
+          '/metrics': async () => ({
+            status: 200,
+            type: registry.contentType,
+            body: await registry.metrics(),
+          }),
+        }
+      : {}),
+  };
+}
+
+function text(status: number, body: string): HttpRoute {
+  return { status, type: 'text/plain; charset=utf-8', body };
+}
+
+function whyNot({ connections, feed }: StatsSources): string {
+  if (!connections.connected)
+    return `no connection to Redis${connections.lastError === '' ? '' : ` (${connections.lastError})`}`;
+  const { length } = feed.partitions;
+  return `events of ${length - feed.subscribed} of ${length} partitions are not heard yet`;
+}
+
+function status(sources: StatsSources) {
+  const now = sources.now();
+  return {
+    ...collectStats(sources),
+    health: healthOf(sources),
+    partitions: sources.feed.partitions.map((place) => ({
+      partition: place.index,
+      current: place.current,
+      received: place.received,
+      leaseMs: Math.max(0, Math.round(place.freshCriticalUntil - now)),
+    })),
+  };
+}

@@ -1,0 +1,325 @@
+import type { Cluster, Redis } from 'ioredis';
+import { fromRedis, RedisUnavailableError } from '../errors.ts';
+import { ABSENT_FLAG, type Entry, encodeTags, parseEntry } from './entry.ts';
+import { PartitionKeys } from './keys.ts';
+import { partitionOf } from './partition.ts';
+
+/** Newest event of a partition's log. */
+export interface Head {
+  readonly version: string;
+  readonly eventId: string;
+}
+
+export interface ClockedHead extends Head {
+  readonly clockUs: number;
+}
+
+export interface ReadItem {
+  readonly namespace: string;
+  readonly key: string;
+  /** Handed out on a miss if nobody holds the lease; empty: none wanted. */
+  readonly leaseToken: string;
+}
+
+export interface ReadResult {
+  /** Head of the partition's log at the moment of reading: the result shows every event up to it. */
+  readonly head: string;
+  readonly entry?: Entry;
+  /** Milliseconds left to live. */
+  readonly ttlMs: number;
+  readonly leaseToken: string;
+  readonly retryAfterMs: number;
+}
+
+export interface PutPart {
+  readonly namespace: string;
+  readonly key: string;
+  readonly value: Buffer;
+  readonly ttlMs: number;
+  readonly tags: readonly string[];
+  /** Compare and set; empty: unconditional. */
+  readonly ifVersion: string;
+  /** For a put that had to wait: overwrite nothing newer than this version, but invalidate it. Empty: do not look. */
+  readonly base: string;
+}
+
+/** What one change does in one partition. */
+export interface ChangePart {
+  readonly partition: number;
+  readonly eventId: string;
+  /** The event's JSON without its first brace; the script puts version and links before it. */
+  readonly body: string;
+  readonly put?: PutPart;
+  readonly keys: readonly { readonly namespace: string; readonly key: string }[];
+  readonly tagMarkers: readonly { readonly namespace: string; readonly tag: string }[];
+  readonly namespaceMarkers: readonly string[];
+  readonly minReplicas: number;
+  /** Whether the answer shall say which agents may hold what this changes. */
+  readonly confirm: boolean;
+}
+
+export interface ChangeOutcome {
+  readonly outcome: 'applied' | 'duplicate' | 'conflict' | 'superseded';
+  readonly version: string;
+  /** With `confirm`: agents registered with the partition → renewals counted and max staleness in ms. */
+  readonly agents: ReadonlyMap<string, AgentRegistration>;
+  /** With `confirm`: how long the partition's log has existed; a young one may not know all agents yet. */
+  readonly logAgeMs: number;
+}
+
+export interface AgentRegistration {
+  readonly renewals: number;
+  readonly maxStalenessMs: number;
+}
+
+export interface FillRequest {
+  readonly namespace: string;
+  readonly key: string;
+  readonly value: Buffer;
+  readonly ttlMs: number;
+  readonly tags: readonly string[];
+  readonly absent: boolean;
+  readonly leaseToken: string;
+}
+
+export interface L2Options {
+  readonly cacheId: string;
+  readonly partitions: number;
+  readonly fillLeaseMs: number;
+  /** Events kept in each partition's log, roughly. */
+  readonly logLength: number;
+  readonly logAgeMs: number;
+  /** How long an event id is remembered. */
+  readonly dedupMs: number;
+  readonly replicaTimeoutMs: number;
+}
+
+export const L2_DEFAULTS = {
+  logLength: 10_000,
+  logAgeMs: 3_600_000,
+  dedupMs: 900_000,
+  replicaTimeoutMs: 1_000,
+} as const;
+
+type Arg = string | Buffer | number;
+
+/** The shared cache in Redis: each method is one atomic script of one partition. */
+export class L2 {
+  readonly options: L2Options;
+  readonly #next: () => Redis | Cluster;
+  readonly #keys: readonly PartitionKeys[];
+  #renewals = 0;
+
+  /** @param next gives the connection for the next command. */
+  constructor(next: () => Redis | Cluster, options: L2Options) {
+    this.options = options;
+    this.#next = next;
+    this.#keys = Array.from({ length: options.partitions }, (_, p) => new PartitionKeys(options.cacheId, p));
+  }
+
+  partitionOf(namespace: string, key: string): number {
+    return partitionOf(namespace, key, this.options.partitions);
+  }
+
+  keysOf(partition: number): PartitionKeys {
+    const keys = this.#keys[partition];
+    if (keys === undefined) throw new RangeError(`partition ${partition} of ${this.#keys.length}`);
+    return keys;
+  }
+
+  /** @throws RedisUnavailableError, RedisRefusedError */
+  async read(partition: number, items: readonly ReadItem[]): Promise<ReadResult[]> {
+    const names = this.keysOf(partition);
+    const keys: Arg[] = [names.meta];
+    const args: Arg[] = [this.options.fillLeaseMs];
+    for (const { namespace, key, leaseToken } of items) {
+      keys.push(names.entry(namespace, key), names.lease(namespace, key), names.namespaceMarker(namespace));
+      args.push(names.tagMarkerPrefix(namespace), leaseToken);
+    }
+    const reply = await guard(this.#next().ecGetBuffer(keys.length, ...keys, ...args));
+    if (!Array.isArray(reply)) throw unexpected('get', reply);
+    const head = text(reply[0]);
+    return items.map((_, index) => toReadResult(head, reply[index + 2]));
+  }
+
+  /** @throws RedisUnavailableError: the change may or may not have been made; the same event id may be sent again. */
+  async change(part: ChangePart): Promise<ChangeOutcome> {
+    const { keys, args } = this.#changeArguments(part);
+    const client = this.#next();
+    const reply =
+      part.minReplicas === 0
+        ? await guard(client.ecChange(keys.length, ...keys, ...args))
+        : await this.#changeAndWait(client, part.minReplicas, keys, args);
+    if (!Array.isArray(reply)) throw unexpected('change', reply);
+    const outcome = text(reply[0]);
+    if (
+      outcome !== 'applied' &&
+      outcome !== 'duplicate' &&
+      outcome !== 'conflict' &&
+      outcome !== 'superseded'
+    ) {
+      throw unexpected('change', reply);
+    }
+    return { outcome, version: text(reply[1]), logAgeMs: Number(reply[2]), agents: toAgents(reply[3]) };
+  }
+
+  /** Version of the filled entry, or nothing where the lease had been revoked. */
+  async fill(request: FillRequest): Promise<string | undefined> {
+    const { namespace, key, tags } = request;
+    const names = this.keysOf(this.partitionOf(namespace, key));
+    const prefix = names.tagMarkerPrefix(namespace);
+    const keys: Arg[] = [
+      names.meta,
+      names.entry(namespace, key),
+      names.lease(namespace, key),
+      names.namespaceMarker(namespace),
+      ...tags.map((tag) => prefix + tag),
+    ];
+    const flags = request.absent ? ABSENT_FLAG : 0;
+    const args: Arg[] = [request.leaseToken, request.ttlMs, flags, encodeTags(tags), request.value];
+    const reply = await guard(this.#next().ecFill(keys.length, ...keys, ...args));
+    return typeof reply === 'string' ? reply : undefined;
+  }
+
+  /** Head of a partition's log and Redis' clock in microseconds. Makes the partition where it is not there. */
+  head(partition: number): Promise<ClockedHead> {
+    return this.#head(partition, ['', 0, 0]);
+  }
+
+  /** Tells the partition that this agent may hold its entries, then reads the head. */
+  registerAndReadHead(partition: number, agentId: string, maxStalenessMs: number): Promise<ClockedHead> {
+    this.#renewals += 1;
+    return this.#head(partition, [agentId, this.#renewals, maxStalenessMs]);
+  }
+
+  async #head(partition: number, args: readonly Arg[]): Promise<ClockedHead> {
+    const names = this.keysOf(partition);
+    const reply = await guard(this.#next().ecHead(2, names.meta, names.agents, ...args));
+    if (!Array.isArray(reply)) throw unexpected('head', reply);
+    return { version: text(reply[0]), eventId: text(reply[1]), clockUs: Number(text(reply[2])) };
+  }
+
+  /** Strikes an agent off a partition's list, unless it has renewed its registration since. */
+  async forgetAgent(partition: number, agentId: string, renewals: number): Promise<void> {
+    await guard(this.#next().ecForget(1, this.keysOf(partition).agents, agentId, renewals));
+  }
+
+  /** Strikes this agent off: it answers nothing any more. */
+  async unregister(partition: number, agentId: string): Promise<void> {
+    await guard(this.#next().hdel(this.keysOf(partition).agents, agentId));
+  }
+
+  /** Tells the sender of a change that this agent has applied it. */
+  async acknowledge(partition: number, to: string, text: string): Promise<void> {
+    await guard(this.#next().spublish(this.keysOf(partition).acknowledgements(to), text));
+  }
+
+  /** JSON of the events after a version, oldest first. */
+  async readLog(partition: number, after: string, count: number): Promise<string[]> {
+    const entries = await guard(
+      this.#next().xrange(this.keysOf(partition).log, `(${after}`, '+', 'COUNT', count),
+    );
+    return entries.map(([, fields]) => fields[1] ?? '');
+  }
+
+  #changeArguments(part: ChangePart): { keys: Arg[]; args: Arg[] } {
+    const names = this.keysOf(part.partition);
+    const { put } = part;
+    const keys: Arg[] = [
+      names.meta,
+      names.log,
+      names.eventId(part.eventId),
+      names.namespaceMarker(put?.namespace ?? ''),
+      names.agents,
+    ];
+    if (put !== undefined)
+      keys.push(names.entry(put.namespace, put.key), names.lease(put.namespace, put.key));
+    for (const { namespace, key } of part.keys)
+      keys.push(names.entry(namespace, key), names.lease(namespace, key));
+    for (const { namespace, tag } of part.tagMarkers) keys.push(names.tagMarkerPrefix(namespace) + tag);
+    for (const namespace of part.namespaceMarkers) keys.push(names.namespaceMarker(namespace));
+    const { logLength, dedupMs, logAgeMs } = this.options;
+    const markers = part.tagMarkers.length + part.namespaceMarkers.length;
+    const args: Arg[] = [part.eventId, part.body, names.channel, logLength, dedupMs];
+    args.push(put === undefined ? 0 : 1, part.keys.length, markers, logAgeMs, part.confirm ? 1 : 0);
+    if (put !== undefined) {
+      args.push(put.ifVersion, put.base, put.ttlMs, 0, encodeTags(put.tags), put.value);
+      args.push(names.tagMarkerPrefix(put.namespace));
+    }
+    return { keys, args };
+  }
+
+  /** Both in one pipeline, because WAIT counts for the connection that wrote. */
+  async #changeAndWait(
+    client: Redis | Cluster,
+    replicas: number,
+    keys: Arg[],
+    args: Arg[],
+  ): Promise<unknown> {
+    const pipeline = client.pipeline();
+    pipeline.ecChange(keys.length, ...keys, ...args);
+    pipeline.wait(replicas, this.options.replicaTimeoutMs);
+    const replies = await guard(pipeline.exec());
+    const [changed, waited] = replies ?? [];
+    if (changed === undefined || waited === undefined) throw unexpected('change', replies);
+    if (changed[0] !== null) throw fromRedis(changed[0]);
+    // Whatever WAIT says no to, such as a master that has just become a replica: the change is not known to be safe.
+    if (waited[0] !== null) throw new RedisUnavailableError(waited[0]);
+    if (Number(waited[1]) < replicas) {
+      throw new RedisUnavailableError(
+        new Error(`${Number(waited[1])} of ${replicas} replicas acknowledged the change`),
+      );
+    }
+    return changed[1];
+  }
+}
+
+async function guard<T>(reply: Promise<T>): Promise<T> {
+  try {
+    return await reply;
+  } catch (error) {
+    throw fromRedis(error);
+  }
+}
+
+function toReadResult(head: string, reply: unknown): ReadResult {
+  if (!Array.isArray(reply)) throw unexpected('get', reply);
+  const [first, second, third] = reply;
+  if (Buffer.isBuffer(first)) {
+    return {
+      head,
+      entry: parseEntry(first),
+      ttlMs: Math.max(0, Number(second)),
+      leaseToken: '',
+      retryAfterMs: 0,
+    };
+  }
+  return { head, ttlMs: 0, leaseToken: text(second), retryAfterMs: Number(third) };
+}
+
+/** RESP3 may give a hash as pairs or as one flat list. */
+function toAgents(reply: unknown): Map<string, AgentRegistration> {
+  const agents = new Map<string, AgentRegistration>();
+  if (!Array.isArray(reply)) return agents;
+  const flat = reply.flat();
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const [renewals, maxStalenessMs] = text(flat[i + 1])
+      .split(':')
+      .map(Number);
+    if (renewals !== undefined && maxStalenessMs !== undefined)
+      agents.set(text(flat[i]), { renewals, maxStalenessMs });
+  }
+  return agents;
+}
+
+function text(reply: unknown): string {
+  if (typeof reply === 'string') return reply;
+  if (Buffer.isBuffer(reply)) return reply.toString();
+  throw unexpected('script', reply);
+}
+
+function unexpected(script: string, reply: unknown): RedisUnavailableError {
+  return new RedisUnavailableError(
+    new Error(`the ${script} script answered ${JSON.stringify(reply)?.slice(0, 200)}`),
+  );
+}

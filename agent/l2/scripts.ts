@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+import type { Cluster, Redis, Result } from 'ioredis';
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    ecChange(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecGetBuffer(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecFill(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecForget(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecHead(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+  }
+}
+
+const read = (name: string): string => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
+
+const LIB = read('lib');
+const SCRIPTS = {
+  ecChange: `${LIB}\n${read('change')}`,
+  ecGet: `${LIB}\n${read('get')}`,
+  ecFill: `${LIB}\n${read('fill')}`,
+  ecForget: read('forget'),
+  ecHead: `${LIB}\n${read('head')}`,
+};
+
+/** Teaches a connection the cache's scripts; ioredis sends them by hash and loads them where they are not known. */
+export function defineScripts(client: Redis | Cluster): void {
+  for (const [name, lua] of Object.entries(SCRIPTS)) client.defineCommand(name, { lua });
+}

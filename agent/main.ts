@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { parse as parseYaml } from 'yaml';
+import { AGENT_ENVIRONMENT, type AgentConfig, resolveAgentConfig } from '../api/agent-config.ts';
+import { InvalidInputError } from '../api/errors.ts';
+import { Agent } from './agent.ts';
+import { AgentError, messageOf } from './errors.ts';
+
+const HELP = `Usage: npm run agent -- [--config FILE]
+
+Starts a cache agent: an in-memory L1 over the shared Redis L2, served over gRPC.
+
+  --config FILE   configuration as JSON or YAML; environment variables override it
+  --help          this text
+
+Environment: ${AGENT_ENVIRONMENT.join(', ')}
+Exit codes: 0 stopped, 1 failed, 2 wrong configuration or arguments
+`;
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let config: AgentConfig;
+  try {
+    const { values } = parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean' } } });
+    if (values.help) {
+      process.stdout.write(HELP);
+      return 0;
+    }
+    config = load(values.config);
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    return EXIT_USAGE;
+  }
+  return run(config);
+}
+
+function load(file: string | undefined): AgentConfig {
+  if (file === undefined) return resolveAgentConfig({}, process.env);
+  let content: unknown;
+  try {
+    content = parseYaml(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new InvalidInputError('--config', [
+      { path: file, given: messageOf(error), remedy: 'must be a readable file of JSON or YAML' },
+    ]);
+  }
+  return resolveAgentConfig(content, process.env, file);
+}
+
+async function run(config: AgentConfig): Promise<number> {
+  const log = pino({ level: config.logLevel, base: { node: config.nodeId } });
+  const agent = new Agent(config, {
+    log,
+    now: () => performance.now(),
+    wallClock: () => performance.timeOrigin + performance.now(),
+    random: Math.random,
+  });
+  const stopped = new Promise<'stop'>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stop'));
+  });
+  try {
+    const ports = await agent.start();
+    log.info(
+      { ...ports, agentId: agent.id, region: config.region, tier: config.tier, cacheId: config.cacheId },
+      'agent listening',
+    );
+    const end = await Promise.race([stopped, agent.fatal]);
+    log.info('agent stopping');
+    await agent.stop();
+    if (end instanceof AgentError) throw end;
+    log.info('agent stopped');
+    return 0;
+  } catch (error) {
+    log.fatal(
+      { code: error instanceof AgentError ? error.code : undefined, error: messageOf(error) },
+      'agent failed',
+    );
+    await agent.stop().catch(() => undefined);
+    return error instanceof AgentError && error.code === 'EC_PARTITIONS_MISMATCH' ? EXIT_USAGE : EXIT_FAILED;
+  }
+}

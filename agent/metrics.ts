@@ -1,0 +1,95 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import type { StatsSources } from './stats.ts';
+import { healthOf } from './stats.ts';
+
+/** What is observed as it happens; everything else is read from the parts when it is scraped. */
+export interface ObservedMetrics {
+  readonly propagation: Histogram;
+}
+
+/** Prometheus registry of an agent. */
+export function buildMetrics(sources: StatsSources, registry: Registry): ObservedMetrics {
+  collectDefaultMetrics({ register: registry });
+  const { reader, feed, inbox, outbox, l1, connections } = sources;
+  const counter = (name: string, help: string, read: () => number) => {
+    new Counter({
+      name: `edgecache_${name}_total`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  };
+  const gauge = (name: string, help: string, read: () => number) => {
+    new Gauge({
+      name: `edgecache_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  counter('l1_hits', 'Lookups answered from memory.', () => reader.counters.l1Hits);
+  counter('l1_misses', 'Lookups that memory could not answer.', () => reader.counters.l1Misses);
+  counter('l2_hits', 'Lookups answered from Redis.', () => reader.counters.l2Hits);
+  counter('l2_misses', 'Lookups for which Redis had no valid entry.', () => reader.counters.l2Misses);
+  counter(
+    'l2_errors',
+    'Lookups that Redis failed to answer; never counted as misses.',
+    () => reader.counters.l2Errors,
+  );
+  counter(
+    'stale_served',
+    'Answers marked stale, given while Redis was out of reach.',
+    () => reader.counters.staleServed,
+  );
+  counter(
+    'degraded',
+    'Lookups answered degraded: go to the source of truth.',
+    () => reader.counters.degraded,
+  );
+  counter('l1_evictions', 'Entries evicted from memory for room.', () => l1.evictions);
+  counter('l1_invalidations', 'Entries dropped from memory by events.', () => l1.invalidations);
+  counter('events_received', 'Events received in order.', () => feed.counters.received);
+  counter('events_applied', 'Events applied to memory.', sources.eventsApplied);
+  counter('events_merged', 'Events merged with an equal one that was waiting.', () => inbox.merged);
+  counter(
+    'event_duplicates',
+    'Messages of events that had been received before.',
+    () => feed.counters.duplicates,
+  );
+  counter('event_poisoned', 'Messages that were not events, skipped.', () => feed.counters.poisoned);
+  counter('gaps_repaired', 'Gaps in a partition closed from the log.', () => feed.counters.gapsRepaired);
+  counter(
+    'partition_resets',
+    'Partitions dropped because completeness could not be proved.',
+    () => feed.counters.resets,
+  );
+  counter('lease_renewals', 'Freshness leases renewed.', () => feed.counters.renewals);
+  counter('lease_renewal_failures', 'Renewals that failed.', () => feed.counters.renewalFailures);
+  counter('changes_published', 'Changes that this agent made in Redis.', () => sources.changes.published);
+  counter('outbox_sent', 'Queued changes sent when Redis was back.', () => outbox.sent);
+  counter('outbox_refused', 'Queued changes that Redis refused for good.', () => outbox.refused);
+  counter('redis_connection_failures', 'Connections to Redis that failed.', () => connections.failures);
+  gauge('l1_entries', 'Entries in memory.', () => l1.entries);
+  gauge('l1_bytes', 'Bytes of entries in memory, keys and tags included.', () => l1.bytes);
+  gauge('l1_max_entries', 'Most entries in memory.', () => l1.limits.maxEntries);
+  gauge('inbox_size', 'Events received and not yet applied.', () => inbox.size);
+  gauge('outbox_size', 'Changes accepted and not yet sent.', () => outbox.size);
+  gauge('outbox_bytes', 'Bytes of changes accepted and not yet sent.', () => outbox.bytes);
+  gauge('last_event_age_seconds', 'Time since the last event.', () => (feed.lastEventAgeMs ?? 0) / 1000);
+  gauge('partitions_subscribed', 'Partitions with a standing subscription.', () => feed.subscribed);
+  gauge('healthy', '1 where events are complete and Redis answers.', () =>
+    healthOf(sources) === 'healthy' ? 1 : 0,
+  );
+  const propagation = new Histogram({
+    name: 'edgecache_propagation_seconds',
+    help: 'From an event in the log to its being applied here, by Redis’ clock as this agent estimates it.',
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers: [registry],
+  });
+  return { propagation };
+}

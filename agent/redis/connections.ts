@@ -1,0 +1,161 @@
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import type { Logger } from 'pino';
+import type { AgentConfig } from '../../api/agent-config.ts';
+import { splitHostPort } from '../../api/redis.ts';
+import { messageOf } from '../errors.ts';
+import { defineScripts } from '../l2/scripts.ts';
+
+/** What the connections need to know of the configuration. */
+export type RedisConnectionConfig = Pick<AgentConfig, 'redis' | 'credentials' | 'nodeId'>;
+
+const CONNECT_TIMEOUT_MS = 2_000;
+const RETRY_MIN_MS = 50;
+const RETRY_MAX_MS = 2_000;
+/** One refresh of the cluster's slots at most each so often, however many commands were redirected. */
+const SLOTS_REFRESH_MS = 5_000;
+
+/** Exponential backoff with full jitter, so that agents that lost Redis together do not return together. */
+export function backoffMs(attempt: number, random: () => number): number {
+  const ceiling = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(attempt, 10));
+  return RETRY_MIN_MS + random() * (ceiling - RETRY_MIN_MS);
+}
+
+/** Options that each connection to a Redis server has, whatever it is for. */
+export function baseOptions(config: RedisConnectionConfig, purpose: 'commands' | 'events') {
+  const { redis, credentials, nodeId } = config;
+  return {
+    ...credentials,
+    // Seen in CLIENT LIST.
+    connectionName: `edgecache-${purpose}-${nodeId.replace(/[^\w.-]/g, '_')}`,
+    ...(redis.tls ? { tls: {} } : {}),
+    db: redis.db,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    commandTimeout: redis.commandTimeoutMs,
+    keepAlive: 5_000,
+    noDelay: true,
+    // Commands for a connection that is down fail at once: a queue here would have no bound and no metric.
+    enableOfflineQueue: false,
+    // What was sent and not answered may have been done; only callers with an event id may send it again.
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    maxRetriesPerRequest: null,
+  } satisfies RedisOptions;
+}
+
+/** Connections for commands: everything but the event feed. */
+export class CommandConnections {
+  readonly #clients: readonly (Redis | Cluster)[];
+  #turn = 0;
+  #failures = 0;
+  #lastError = '';
+
+  constructor(config: RedisConnectionConfig, log: Logger, random: () => number = Math.random) {
+    // One connection to each master is the event feed's.
+    const count = config.redis.maxConnections - 1;
+    this.#clients = Array.from({ length: count }, () => {
+      const client = connect(config, random);
+      defineScripts(client);
+      this.#watch(client, log);
+      return client;
+    });
+  }
+
+  /** The connection whose turn it is. */
+  readonly next = (): Redis | Cluster => {
+    this.#turn = (this.#turn + 1) % this.#clients.length;
+    const client = this.#clients[this.#turn];
+    if (client === undefined) throw new Error('no connection');
+    return client;
+  };
+
+  /** Connection failures since the start. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Message of the newest failure, for people. */
+  get lastError(): string {
+    return this.#lastError;
+  }
+
+  get connected(): boolean {
+    return this.#clients.some((client) => client.status === 'ready');
+  }
+
+  close(): void {
+    for (const client of this.#clients) client.disconnect();
+  }
+
+  #watch(client: Redis | Cluster, log: Logger): void {
+    const failed = (error: unknown) => {
+      this.#failures += 1;
+      const message = rootMessage(error);
+      // The same trouble is told once, not at each of a thousand tries.
+      if (message !== this.#lastError) log.warn({ error: message }, 'connection to Redis failed');
+      this.#lastError = message;
+    };
+    client.on('error', failed);
+    client.on('node error', failed);
+    client.on('ready', () => {
+      if (this.#lastError !== '') log.info('connection to Redis is back');
+      this.#lastError = '';
+    });
+  }
+}
+
+function connect(config: RedisConnectionConfig, random: () => number): Redis | Cluster {
+  const { redis } = config;
+  const base = baseOptions(config, 'commands');
+  const retryStrategy = (attempt: number) => backoffMs(attempt, random);
+  const nodes = redis.nodes.map(splitHostPort);
+  if (redis.mode === 'cluster') {
+    return new Cluster(
+      nodes,
+      clusterOptions(base, (attempt) => backoffMs(attempt, random)),
+    );
+  }
+  if (redis.mode === 'sentinel') {
+    return new Redis({ ...base, ...sentinelOptions(config), retryStrategy, reconnectOnError });
+  }
+  return new Redis({ ...base, ...nodes[0], retryStrategy, reconnectOnError });
+}
+
+function clusterOptions(
+  redisOptions: ReturnType<typeof baseOptions>,
+  clusterRetryStrategy: (attempt: number) => number,
+) {
+  return {
+    redisOptions,
+    enableOfflineQueue: false,
+    clusterRetryStrategy,
+    slotsRefreshInterval: SLOTS_REFRESH_MS,
+    slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+    scaleReads: 'master' as const,
+    // A failover takes about two seconds; what is not answered by then fails, and callers decide.
+    maxRedirections: 8,
+    retryDelayOnFailover: 100,
+    retryDelayOnClusterDown: 100,
+    retryDelayOnTryAgain: 50,
+  } satisfies ClusterOptions;
+}
+
+export function sentinelOptions(config: RedisConnectionConfig) {
+  return {
+    sentinels: config.redis.nodes.map(splitHostPort),
+    name: config.redis.sentinelMaster,
+    sentinelRetryStrategy: (attempt: number) => Math.min(RETRY_MAX_MS, RETRY_MIN_MS * attempt),
+    failoverDetector: true,
+  } satisfies RedisOptions;
+}
+
+/** After a failover the old address may answer as a replica: a new connection finds the new master. */
+function reconnectOnError(error: Error): boolean {
+  return error.message.startsWith('READONLY');
+}
+
+function rootMessage(error: unknown): string {
+  if (error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error) {
+    return error.lastNodeError.message;
+  }
+  return messageOf(error);
+}

@@ -1,0 +1,308 @@
+import type { LoggedEvent } from '../api/event.ts';
+import { LIMITS } from '../api/event.ts';
+import type { Namespace } from '../api/namespace.ts';
+import type {
+  ChangeResponse,
+  FillRequest,
+  FillResponse,
+  GetRequest,
+  InvalidateRequest,
+  PublishRequest,
+  PutRequest,
+} from '../proto/gen/edgecache/v1/edgecache.ts';
+import type { Answer } from './cache/answer.ts';
+import type { Lookup, Reader } from './cache/reader.ts';
+import { encodeToken, tokenVersion } from './cache/token.ts';
+import { completeEvent, type EventFields } from './change/change-request.ts';
+import { type Change, type Changes, conflictOf, type PartResult } from './change/changes.ts';
+import type { Confirmations } from './change/confirmations.ts';
+import { AgentError } from './errors.ts';
+import type { L2 } from './l2/l2.ts';
+import { isVersion } from './l2/version.ts';
+import { checkKey, checkTags, checkValue, invalid, namespaceOf, ttlOf } from './requests.ts';
+
+export interface ServiceOptions {
+  readonly namespaces: () => ReadonlyMap<string, Namespace>;
+  readonly nodeId: string;
+  readonly reader: Reader;
+  readonly changes: Changes;
+  readonly confirmations: Confirmations;
+  readonly l2: L2;
+  /** Milliseconds since 1970, for the timestamps that people read. */
+  readonly wallClock: () => number;
+}
+
+const STATE = { applied: 1, duplicate: 2, queued: 3 } as const;
+const DEFAULT_CONFIRM_MS = 5_000;
+
+type ConfirmFields = PutRequest['confirm'];
+
+/** What an agent can be asked, apart from how the question arrives. Throws typed errors; transports translate them. */
+export class Service {
+  readonly #options: ServiceOptions;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+  }
+
+  /** A value where memory has the answer, so that a hit costs no promise. */
+  get(request: GetRequest): Answer | Promise<Answer> {
+    const lookup = this.#lookup(request);
+    const { reader } = this.#options;
+    return reader.fromMemory(lookup) ?? reader.fromL2([lookup]).then(([answer]) => present(answer));
+  }
+
+  /** Answers in the order asked. */
+  getMany(requests: readonly GetRequest[]): Answer[] | Promise<Answer[]> {
+    if (requests.length === 0 || requests.length > LIMITS.batchItems) {
+      throw invalid(
+        'items',
+        `${requests.length} items`,
+        `must be 1 to ${LIMITS.batchItems}; split the batch`,
+      );
+    }
+    const { reader } = this.#options;
+    const answers: Answer[] = new Array(requests.length);
+    const missing: Lookup[] = [];
+    const places: number[] = [];
+    requests.forEach((request, i) => {
+      const lookup = this.#lookup(request);
+      const answer = reader.fromMemory(lookup);
+      if (answer !== undefined) {
+        answers[i] = answer;
+        return;
+      }
+      missing.push(lookup);
+      places.push(i);
+    });
+    if (missing.length === 0) return answers;
+    return reader.fromL2(missing).then((found) => {
+      places.forEach((place, i) => {
+        answers[place] = present(found[i]);
+      });
+      return answers;
+    });
+  }
+
+  async put(request: PutRequest): Promise<ChangeResponse> {
+    const { namespace, key, value, tags, ifVersion } = request;
+    const rules = this.#namespace(namespace);
+    checkKey(key);
+    checkTags(tags);
+    checkValue(rules, value);
+    if (ifVersion !== '' && ifVersion !== '0' && !isVersion(ifVersion)) {
+      throw invalid(
+        'if_version',
+        JSON.stringify(ifVersion.slice(0, 60)),
+        'must be a version that was read, or "0" for "only if absent"',
+      );
+    }
+    const event = this.#event({ ...eventFields(request.event, namespace, key) });
+    const ttlMs = ttlOf(rules, request.ttlMs);
+    const put = { namespace, key, value, ttlMs, tags, ifVersion };
+    const response = await this.#make(
+      {
+        event,
+        put,
+        namespaces: [namespace],
+        minReplicas: rules.minReplicas,
+        confirm: request.confirm?.wait ?? false,
+      },
+      request.confirm,
+      (results) => this.#keepOwn(rules, put, results),
+    );
+    return response;
+  }
+
+  invalidate(request: InvalidateRequest): Promise<ChangeResponse> {
+    const rules = this.#namespace(request.namespace);
+    const event = this.#event({
+      ...NO_EVENT,
+      eventId: request.eventId,
+      affectedNamespaces: [request.namespace],
+      keys: request.keys,
+      tags: request.tags,
+      reason: request.reason,
+    });
+    return this.#make(
+      {
+        event,
+        namespaces: [request.namespace],
+        minReplicas: rules.minReplicas,
+        confirm: request.confirm?.wait ?? false,
+      },
+      request.confirm,
+    );
+  }
+
+  publish(request: PublishRequest): Promise<ChangeResponse> {
+    const given = request.event;
+    if (given === undefined || given.eventType === '') {
+      throw invalid('event.event_type', 'nothing', 'must name what happened, such as pricing_updated');
+    }
+    const named =
+      given.affectedNamespaces.length > 0 ? given.affectedNamespaces : this.#listeners(given.eventType);
+    const rules = named.map((name) => this.#namespace(name));
+    const event = this.#event({ ...NO_EVENT, ...given, affectedNamespaces: named });
+    const minReplicas = Math.max(0, ...rules.map((each) => each.minReplicas));
+    const confirm = request.confirm?.wait ?? false;
+    return this.#make({ event, namespaces: named, minReplicas, confirm }, request.confirm);
+  }
+
+  async fill(request: FillRequest): Promise<FillResponse> {
+    const { namespace, key, tags, absent, leaseToken } = request;
+    const rules = this.#namespace(namespace);
+    checkKey(key);
+    checkTags(tags);
+    checkValue(rules, request.value);
+    if (!/^[\w-]{1,128}$/.test(leaseToken)) {
+      throw invalid(
+        'lease_token',
+        JSON.stringify(leaseToken.slice(0, 60)),
+        'must be the token that a miss with want_lease gave',
+      );
+    }
+    const value = absent ? Buffer.alloc(0) : request.value;
+    const ttlMs = ttlOf(rules, request.ttlMs);
+    const version = await this.#options.l2.fill({ namespace, key, value, ttlMs, tags, absent, leaseToken });
+    if (version === undefined) return { accepted: false, version: '' };
+    const { reader, l2 } = this.#options;
+    reader.keepOwn(rules, key, l2.partitionOf(namespace, key), { version, value, tags, absent }, ttlMs);
+    return { accepted: true, version };
+  }
+
+  #namespace(name: string): Namespace {
+    return namespaceOf(this.#options.namespaces(), name);
+  }
+
+  #lookup(request: GetRequest): Lookup {
+    const { key, wantLease, minToken } = request;
+    const rules = this.#namespace(request.namespace);
+    checkKey(key);
+    const minVersion =
+      minToken === ''
+        ? ''
+        : (tokenVersion(minToken, this.#options.l2.partitionOf(request.namespace, key)) ?? '');
+    return { rules, key, wantLease, minVersion };
+  }
+
+  #event(fields: EventFields) {
+    const { nodeId, wallClock } = this.#options;
+    return completeEvent(fields, { nodeId, wallClock });
+  }
+
+  /** Namespaces that list an event type. @throws InvalidInputError where none does: it would change nothing. */
+  #listeners(type: string): string[] {
+    const names = [...this.#options.namespaces().values()]
+      .filter(({ invalidatedBy }) => invalidatedBy.includes(type))
+      .map(({ name }) => name);
+    if (names.length > 0) return names;
+    throw invalid(
+      'event.affected_namespaces',
+      'nothing',
+      `must name namespaces, because none lists '${type.slice(0, 64)}' in invalidatedBy`,
+    );
+  }
+
+  async #make(
+    change: Change,
+    confirm: ConfirmFields,
+    done: (results: readonly PartResult[]) => void = () => undefined,
+  ): Promise<ChangeResponse> {
+    const { changes, confirmations } = this.#options;
+    const eventId = change.event.event_id;
+    const forget = change.confirm ? confirmations.expect(eventId) : () => undefined;
+    try {
+      const results = await changes.make(change);
+      const conflict = conflictOf(results);
+      if (conflict !== undefined) throw conflict;
+      done(results);
+      const response = toResponse(change, results);
+      if (!change.confirm || response.state === STATE.queued) return response;
+      const confirmation = await confirmations.wait(
+        eventId,
+        results,
+        confirm?.timeoutMs || DEFAULT_CONFIRM_MS,
+      );
+      if (confirmation !== undefined) return { ...response, confirmation };
+      throw new AgentError(
+        'EC_CONFIRM_TIMEOUT',
+        `the change ${eventId} was made, but not confirmed in time; it stands`,
+      );
+    } finally {
+      forget();
+    }
+  }
+
+  #keepOwn(rules: Namespace, put: NonNullable<Change['put']>, results: readonly PartResult[]): void {
+    const [result] = results;
+    if (result?.outcome !== 'applied') return;
+    const { key, value, tags, ttlMs } = put;
+    const entry = { version: result.version, value, tags, absent: false };
+    this.#options.reader.keepOwn(rules, key, result.part.partition, entry, ttlMs);
+  }
+}
+
+const NO_EVENT: EventFields = {
+  eventId: '',
+  eventType: '',
+  resourceId: '',
+  dataJson: '',
+  timestamp: 0,
+  sourceNode: '',
+  affectedNamespaces: [],
+  keys: [],
+  tags: [],
+  reason: '',
+};
+
+/** The event of a put tells of its key alone. @throws InvalidInputError where it names more. */
+function eventFields(event: PutRequest['event'], namespace: string, key: string): EventFields {
+  const own = { affectedNamespaces: [namespace], keys: [key], tags: [] };
+  if (event === undefined) return { ...NO_EVENT, ...own };
+  const others =
+    event.affectedNamespaces.some((name) => name !== namespace) ||
+    event.keys.some((name) => name !== key) ||
+    event.tags.length > 0;
+  if (!others) return { ...NO_EVENT, ...event, ...own };
+  throw invalid(
+    'event',
+    'other namespaces, keys or tags than the put’s',
+    'may name only what the put changes; publish an event of its own for the rest',
+  );
+}
+
+function toResponse(change: Change, results: readonly PartResult[]): ChangeResponse {
+  const versions = new Map(
+    results.filter(({ version }) => version !== '').map(({ part, version }) => [part.partition, version]),
+  );
+  const [first] = results;
+  return {
+    state: stateOf(results),
+    eventId: change.event.event_id,
+    token: versions.size === 0 ? '' : encodeToken(versions),
+    version: change.put === undefined ? '' : (first?.version ?? ''),
+    confirmation: undefined,
+  };
+}
+
+function stateOf(results: readonly PartResult[]): ChangeResponse['state'] {
+  if (results.some(({ outcome }) => outcome === 'queued')) return STATE.queued;
+  return results.every(({ outcome }) => outcome === 'duplicate') ? STATE.duplicate : STATE.applied;
+}
+
+function present(answer: Answer | undefined): Answer {
+  if (answer === undefined) throw new Error('an answer is missing');
+  return answer;
+}
+
+/** Names for which an event is of interest, by how urgent it is. */
+export function lanesOf(event: LoggedEvent, namespaces: ReadonlyMap<string, Namespace>) {
+  const critical: string[] = [];
+  const bulk: string[] = [];
+  for (const name of event.affected_namespaces) {
+    const rules = namespaces.get(name);
+    if (rules !== undefined) (rules.critical ? critical : bulk).push(name);
+  }
+  return { critical, bulk };
+}

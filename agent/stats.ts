@@ -1,0 +1,130 @@
+import type { AgentConfig } from '../api/agent-config.ts';
+import type { StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
+import type { Feed } from './bus/feed.ts';
+import type { Inbox } from './bus/inbox.ts';
+import type { L1 } from './cache/l1.ts';
+import type { Reader } from './cache/reader.ts';
+import type { Changes } from './change/changes.ts';
+import type { Outbox } from './change/outbox.ts';
+import type { RecentDurations } from './propagation.ts';
+import type { CommandConnections } from './redis/connections.ts';
+import type { RedisMemory } from './redis/redis-info.ts';
+
+/** The parts of an agent that its statistics are read from. */
+export interface StatsSources {
+  readonly config: () => AgentConfig;
+  readonly l1: L1;
+  readonly reader: Reader;
+  readonly feed: Feed;
+  readonly inbox: Inbox;
+  readonly outbox: Outbox;
+  readonly changes: Changes;
+  readonly connections: CommandConnections;
+  readonly propagation: RecentDurations;
+  readonly memory: () => RedisMemory | undefined;
+  readonly failuresPerMinute: () => number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly startedAt: number;
+  readonly eventsApplied: () => number;
+}
+
+export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
+
+/**
+ * What an agent says of itself: unhealthy where no L2 answers, degraded where events are not complete. It is about
+ * what is received and applied, not about loops that run.
+ */
+export function healthOf({
+  connections,
+  feed,
+  config,
+}: Pick<StatsSources, 'connections' | 'feed' | 'config'>): HealthStatus {
+  if (!connections.connected) return 'unhealthy';
+  return feed.complete || !config().eventDriven ? 'healthy' : 'degraded';
+}
+
+export function ratio(part: number, rest: number): number {
+  return part + rest === 0 ? 0 : part / (part + rest);
+}
+
+const MEGABYTE = 1e6;
+
+export function collectStats(sources: StatsSources): StatsResponse {
+  const { config, l1, reader, now, startedAt } = sources;
+  const { nodeId, region, datacenter, tier, namespaces } = config();
+  const { l1Hits, l1Misses, l2Hits, l2Misses, l2Errors } = reader.counters;
+  return {
+    nodeId,
+    region,
+    datacenter,
+    tier,
+    status: healthOf(sources),
+    uptimeMs: Math.floor(now() - startedAt),
+    l1: {
+      entries: l1.entries,
+      maxEntries: l1.limits.maxEntries,
+      bytes: l1.bytes,
+      hits: l1Hits,
+      misses: l1Misses,
+      evictions: l1.evictions,
+      hitRatio: ratio(l1Hits, l1Misses),
+    },
+    l2: { hits: l2Hits, misses: l2Misses, errors: l2Errors, hitRatio: ratio(l2Hits, l2Misses) },
+    events: eventStats(sources),
+    redis: redisStats(sources),
+    // Empty: unknown. Set once the agent takes reloads (api/reload.ts).
+    configHash: '',
+    namespaces: namespaces.map((rules) => ({
+      name: rules.name,
+      ...l1.statsOf(rules.name),
+      hits: reader.byNamespace.get(rules.name)?.hits ?? 0,
+      misses: reader.byNamespace.get(rules.name)?.misses ?? 0,
+      ttlMs: rules.ttlSeconds * 1000,
+      eventDriven: rules.eventDriven,
+      critical: rules.critical,
+    })),
+  };
+}
+
+function eventStats({
+  feed,
+  inbox,
+  outbox,
+  changes,
+  l1,
+  propagation,
+  eventsApplied,
+}: StatsSources): NonNullable<StatsResponse['events']> {
+  return {
+    processed: eventsApplied(),
+    published: changes.published,
+    duplicates: feed.counters.duplicates,
+    invalidations: l1.invalidations,
+    gapsRepaired: feed.counters.gapsRepaired,
+    partitionResets: feed.counters.resets,
+    inboxSize: inbox.size,
+    outboxSize: outbox.size,
+    lastEventAgeMs: Math.floor(feed.lastEventAgeMs ?? 0),
+    propagationP50Ms: propagation.percentile(0.5),
+    propagationP99Ms: propagation.percentile(0.99),
+  };
+}
+
+function redisStats({
+  connections,
+  feed,
+  memory,
+  failuresPerMinute,
+  config,
+}: StatsSources): NonNullable<StatsResponse['redis']> {
+  const used = memory();
+  return {
+    connected: connections.connected,
+    pubsubActive: feed.subscribed === feed.partitions.length,
+    memoryUsedMb: (used?.usedBytes ?? 0) / MEGABYTE,
+    memoryMaxMb: (used?.maxBytes ?? 0) / MEGABYTE,
+    connectionFailuresPerMinute: failuresPerMinute(),
+    mode: config().redis.mode,
+  };
+}

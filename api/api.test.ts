@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { agentFileOf, resolveAgentConfig } from './agent-config.ts';
+import { InvalidInputError } from './errors.ts';
+import { DEFAULT_NAMESPACES, resolveNamespace } from './namespace.ts';
+import { quantityToBytes } from './quantity.ts';
+import { parseTier } from './tier.ts';
+
+function aTier(spec: Record<string, unknown> = {}) {
+  return {
+    apiVersion: 'edgecache.dev/v1alpha1',
+    kind: 'EdgeCacheTier',
+    metadata: { name: 't' },
+    spec: { region: 'us-east', tier: 'edge', redis: { nodes: ['redis:6379'] }, ...spec },
+  };
+}
+
+function problemsOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof InvalidInputError) return error.message;
+    throw error;
+  }
+  throw new Error('nothing was wrong');
+}
+
+describe('a tier', () => {
+  it('has the six namespaces with their TTLs and limits where it names none', () => {
+    const rows = DEFAULT_NAMESPACES.map((spec) => resolveNamespace(spec, 30)).map((ns) => [
+      ns.name,
+      ns.ttlSeconds,
+      ns.eventDriven,
+      ns.critical,
+      ns.memoryLimitBytes / 1e6,
+    ]);
+    expect(rows).toEqual([
+      ['gpu_avail', 30, true, true, 100],
+      ['gpu_pricing', 60, true, true, 50],
+      ['order_book', 5, true, true, 200],
+      ['provider_status', 120, true, false, 50],
+      ['market_stats', 300, true, false, 100],
+      ['historical', 3600, false, false, 500],
+    ]);
+  });
+
+  it.each([
+    ['edge', 500],
+    ['regional', 2000],
+    ['global', 5000],
+  ])('of %s nodes keeps %i entries', (tier, entries) => {
+    const config = resolveAgentConfig(agentFileOf(parseTier(aTier({ tier }))), {});
+    expect(config.l1.maxEntries).toBe(entries);
+  });
+
+  it('may change, add and leave out namespaces', () => {
+    const namespaces = [
+      { name: 'gpu_avail', ttlSeconds: 10 },
+      { name: 'mine', l1TtlSeconds: 3 },
+    ];
+    const config = resolveAgentConfig(agentFileOf(parseTier(aTier({ namespaces }))), {});
+    expect(config.namespaces.map(({ name }) => name)).toEqual(['gpu_avail', 'mine']);
+    expect(config.namespaces[0]).toMatchObject({ ttlSeconds: 10, critical: true });
+    expect(config.namespaces[1]).toMatchObject({ ttlSeconds: 60, l1TtlSeconds: 3, critical: false });
+  });
+
+  it('says every field that is wrong at once, with value and remedy', () => {
+    const text = problemsOf(() =>
+      parseTier(
+        aTier({
+          region: 'US East',
+          maxStalenessMs: 10,
+          typo: 1,
+          redis: { mode: 'cluster', nodes: ['nowhere'], db: 3 },
+        }),
+      ),
+    );
+    expect(text).toContain('spec.region: got "US East"');
+    expect(text).toContain('spec.maxStalenessMs: got 10; must be from 100 to 60000');
+    expect(text).toContain('spec.typo: got an unknown field');
+    expect(text).toContain('spec.redis.nodes[0]: got "nowhere"; must be host:port');
+  });
+
+  it('of the examples is valid', () => {
+    for (const name of ['edge-us-east', 'regional-eu-west', 'global-us-east']) {
+      const file = new URL(`../examples/tier-${name}.yaml`, import.meta.url);
+      expect(parseTier(parse(readFileSync(file, 'utf8'))).metadata.name).toBe(name);
+    }
+  });
+});
+
+describe('the configuration of an agent', () => {
+  it('is the file’s, overridden by the environment', () => {
+    const env = {
+      REDIS_HOST: 'redis.local',
+      REDIS_PORT: '6380',
+      REDIS_DB: '2',
+      REDIS_PASSWORD: 'secret',
+      REDIS_SSL: 'true',
+      REDIS_MAX_CONNECTIONS: '4',
+      EDGE_NODE_ID: 'node-1',
+      EDGE_NODE_REGION: 'eu-west',
+      EDGE_NODE_DATACENTER: 'ams1',
+      EDGE_NODE_CACHE_TIER: 'global',
+      CACHE_L1_SIZE: '77',
+      CACHE_ENABLE_EVENT_DRIVEN: 'false',
+      CACHE_ENABLE_METRICS: 'false',
+      CACHE_HEALTH_CHECK_INTERVAL: '9',
+      CACHE_ENABLE_TLS: 'false',
+      CACHE_REQUIRE_AUTH: 'false',
+      CACHE_GRPC_ADDRESS: '127.0.0.1:1',
+      CACHE_HTTP_ADDRESS: '127.0.0.1:2',
+    };
+    expect(resolveAgentConfig({ nodeId: 'file', l1: { ttlSeconds: 7 } }, env)).toMatchObject({
+      redis: { nodes: ['redis.local:6380'], db: 2, tls: true, maxConnections: 4 },
+      credentials: { password: 'secret' },
+      nodeId: 'node-1',
+      region: 'eu-west',
+      datacenter: 'ams1',
+      tier: 'global',
+      l1: { maxEntries: 77, ttlSeconds: 7 },
+      eventDriven: false,
+      metrics: false,
+      healthCheckIntervalSeconds: 9,
+      grpcAddress: '127.0.0.1:1',
+      httpAddress: '127.0.0.1:2',
+    });
+  });
+
+  it('takes several nodes of Redis, and refuses two ways of naming them', () => {
+    const config = resolveAgentConfig({}, { REDIS_MODE: 'cluster', REDIS_NODES: 'a:1, b:2' });
+    expect(config.redis).toMatchObject({ mode: 'cluster', nodes: ['a:1', 'b:2'] });
+    expect(problemsOf(() => resolveAgentConfig({}, { REDIS_NODES: 'a:1', REDIS_HOST: 'b' }))).toContain(
+      'REDIS_HOST',
+    );
+  });
+
+  it('never shows a password in what it says', () => {
+    const text = problemsOf(() => resolveAgentConfig({ redis: 5 }, { REDIS_PASSWORD: 'hunter2' }));
+    expect(text).not.toContain('hunter2');
+  });
+
+  it('does not change the object that it was given', () => {
+    const file = { redis: { nodes: ['a:1'] } };
+    resolveAgentConfig(file, { REDIS_DB: '3' });
+    expect(file).toEqual({ redis: { nodes: ['a:1'] } });
+  });
+});
+
+describe('quantities', () => {
+  it.each([
+    ['1', 1],
+    ['2k', 2000],
+    ['3Ki', 3072],
+    ['100M', 1e8],
+    ['64Mi', 67_108_864],
+    ['1Gi', 1_073_741_824],
+  ])('%s is %i bytes', (text, bytes) => {
+    expect(quantityToBytes(text)).toBe(bytes);
+  });
+});

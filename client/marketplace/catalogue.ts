@@ -1,0 +1,35 @@
+/** Real GPU models with typical on-demand prices in US dollars an hour, for examples and tests. */
+export const GPU_MODELS = [
+  { gpuType: 'b200-sxm-192gb', pricePerHour: 5.99 },
+  { gpuType: 'h200-sxm-141gb', pricePerHour: 3.79 },
+  { gpuType: 'h100-sxm-80gb', pricePerHour: 2.99 },
+  { gpuType: 'h100-nvl-94gb', pricePerHour: 2.79 },
+  { gpuType: 'h100-pcie-80gb', pricePerHour: 2.39 },
+  { gpuType: 'gh200-96gb', pricePerHour: 2.29 },
+  { gpuType: 'a100-sxm-80gb', pricePerHour: 1.79 },
+  { gpuType: 'a100-pcie-80gb', pricePerHour: 1.64 },
+  { gpuType: 'a100-pcie-40gb', pricePerHour: 1.29 },
+  { gpuType: 'mi300x-192gb', pricePerHour: 2.49 },
+  { gpuType: 'mi250-128gb', pricePerHour: 1.49 },
+  { gpuType: 'l40s-48gb', pricePerHour: 0.99 },
+  { gpuType: 'l40-48gb', pricePerHour: 0.89 },
+  { gpuType: 'l4-24gb', pricePerHour: 0.43 },
+  { gpuType: 'rtx-6000-ada-48gb', pricePerHour: 0.85 },
+  { gpuType: 'rtx-a6000-48gb', pricePerHour: 0.59 },
+  { gpuType: 'rtx-5090-32gb', pricePerHour: 0.79 },
+  { gpuType: 'rtx-4090-24gb', pricePerHour: 0.44 },
+  { gpuType: 'rtx-3090-24gb', pricePerHour: 0.22 },
+  { gpuType: 'v100-sxm-32gb', pricePerHour: 0.49 },
+  { gpuType: 't4-16gb', pricePerHour: 0.2 },
+] as const;
+
+export const PROVIDERS = [
+  'northgrid',
+  'bluefjord',
+  'halcyon',
+  'tensorfarm',
+  'quarry',
+  'lumen',
+  'saltlake',
+  'orchard',
+] as const;

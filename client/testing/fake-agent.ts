@@ -1,0 +1,200 @@
+import {
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import {
+  type BatchGetRequest,
+  ChangeResponse,
+  ChangeResponse_State,
+  EdgeCacheService,
+  type Event,
+  type FillRequest,
+  type FillResponse,
+  type GetRequest,
+  GetResponse,
+  type InvalidateRequest,
+  type PutRequest,
+  StatsResponse,
+} from '../../proto/gen/edgecache/v1/edgecache.ts';
+
+/** A call that the fake has received. */
+export interface Received {
+  readonly method: string;
+  readonly request: unknown;
+}
+
+type Behaviour = (request: unknown) => unknown;
+
+interface Held {
+  readonly value: Buffer;
+  readonly version: string;
+  readonly tags: readonly string[];
+  readonly absent: boolean;
+}
+
+/**
+ * An agent that keeps everything in memory and fails on demand, over real gRPC: for faults that a real agent shows only
+ * by luck. What it does without being told to is the contract; test/integration proves the same against real ones.
+ */
+export class FakeAgent {
+  readonly received: Received[] = [];
+  readonly #server = new Server();
+  readonly #script = new Map<string, Behaviour[]>();
+  readonly #entries = new Map<string, Held>();
+  readonly #leases = new Map<string, string>();
+  readonly #seen = new Map<string, ChangeResponse>();
+  #sequence = 0;
+  #port = 0;
+
+  static async start(): Promise<FakeAgent> {
+    const agent = new FakeAgent();
+    agent.#server.addService(EdgeCacheService, {
+      get: agent.#serve('get', (request: GetRequest) => agent.#get(request)),
+      batchGet: agent.#serve('batchGet', ({ id, items }: BatchGetRequest) => ({
+        id,
+        items: items.map((item) => agent.#get(item)),
+      })),
+      put: agent.#serve('put', (request: PutRequest) => agent.#put(request)),
+      invalidate: agent.#serve('invalidate', (request: InvalidateRequest) => agent.#invalidate(request)),
+      publish: agent.#serve('publish', ({ event }: { event?: Event | undefined }) => agent.#publish(event)),
+      fill: agent.#serve('fill', (request: FillRequest) => agent.#fill(request)),
+      stats: agent.#serve('stats', () => StatsResponse.create({ nodeId: 'fake', status: 'healthy' })),
+    });
+    agent.#port = await new Promise((resolve, reject) => {
+      agent.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+        if (error === null) resolve(port);
+        else reject(error);
+      });
+    });
+    return agent;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+
+  /** What the next calls of a method do, in order, in place of the contract. */
+  next(method: string, ...behaviours: Behaviour[]): void {
+    const script = this.#script.get(method) ?? [];
+    script.push(...behaviours);
+    this.#script.set(method, script);
+  }
+
+  calls(method: string): unknown[] {
+    return this.received.filter((call) => call.method === method).map(({ request }) => request);
+  }
+
+  /** The stored text of a key, past any codec. */
+  stored(namespace: string, key: string): string | undefined {
+    return this.#entries.get(`${namespace} ${key}`)?.value.toString();
+  }
+
+  #serve<Request, Response>(
+    method: string,
+    contract: (request: Request) => Response,
+  ): handleUnaryCall<Request, Response> {
+    return ({ request }, callback) => {
+      this.received.push({ method, request });
+      const behaviour = this.#script.get(method)?.shift();
+      // A script answers in the shape of its method; the encoder refuses what is not.
+      const answer = async () => (behaviour === undefined ? contract(request) : await behaviour(request));
+      answer().then(
+        (response) => callback(null, response as Response),
+        (error: ServiceError) => callback(error),
+      );
+    };
+  }
+
+  #get({ namespace, key, wantLease }: GetRequest): GetResponse {
+    const name = `${namespace} ${key}`;
+    const held = this.#entries.get(name);
+    if (held !== undefined) {
+      const { value, version, absent } = held;
+      return GetResponse.create({ found: true, value, version, absent, ttlMs: 30_000, source: 1 });
+    }
+    if (!wantLease) return GetResponse.create();
+    if (this.#leases.has(name)) return GetResponse.create({ retryAfterMs: 5 });
+    const leaseToken = `lease-${++this.#sequence}`;
+    this.#leases.set(name, leaseToken);
+    return GetResponse.create({ leaseToken });
+  }
+
+  #put({ namespace, key, value, tags, ifVersion, event }: PutRequest): ChangeResponse {
+    const name = `${namespace} ${key}`;
+    return this.#once(event?.eventId ?? '', (version) => {
+      const standing = this.#entries.get(name)?.version ?? '0';
+      if (ifVersion !== '' && ifVersion !== standing) throw failure(status.ABORTED, `it is ${standing}`);
+      this.#entries.set(name, { value, version, tags, absent: false });
+      this.#leases.delete(name);
+    });
+  }
+
+  #invalidate({ namespace, keys, tags, eventId }: InvalidateRequest): ChangeResponse {
+    return this.#once(eventId, () => this.#drop([namespace], keys, tags));
+  }
+
+  #publish(event: Event | undefined): ChangeResponse {
+    if (event === undefined) throw failure(status.INVALID_ARGUMENT, 'no event');
+    return this.#once(event.eventId, () => this.#drop(event.affectedNamespaces, event.keys, event.tags));
+  }
+
+  #fill({ namespace, key, value, tags, leaseToken, absent }: FillRequest): FillResponse {
+    const name = `${namespace} ${key}`;
+    if (this.#leases.get(name) !== leaseToken) return { accepted: false, version: '' };
+    this.#leases.delete(name);
+    const version = this.#nextVersion();
+    this.#entries.set(name, { value, version, tags, absent });
+    return { accepted: true, version };
+  }
+
+  #drop(namespaces: readonly string[], keys: readonly string[], tags: readonly string[]): void {
+    const whole = keys.length === 0 && tags.length === 0;
+    const isHit = (name: string, held: Held | undefined) => {
+      const [namespace = '', ...rest] = name.split(' ');
+      if (!namespaces.includes(namespace)) return false;
+      return whole || keys.includes(rest.join(' ')) || (held?.tags.some((tag) => tags.includes(tag)) ?? true);
+    };
+    for (const [name, held] of this.#entries) if (isHit(name, held)) this.#entries.delete(name);
+    for (const name of this.#leases.keys()) if (isHit(name, undefined)) this.#leases.delete(name);
+  }
+
+  #once(eventId: string, change: (version: string) => void): ChangeResponse {
+    const before = this.#seen.get(eventId);
+    if (before !== undefined) return { ...before, state: ChangeResponse_State.STATE_DUPLICATE };
+    const version = this.#nextVersion();
+    change(version);
+    const response = ChangeResponse.create({
+      state: ChangeResponse_State.STATE_APPLIED,
+      eventId,
+      version,
+      token: `1.0@${version}`,
+    });
+    this.#seen.set(eventId, response);
+    return response;
+  }
+
+  #nextVersion(): string {
+    return `${++this.#sequence}-0`;
+  }
+}
+
+/** What a script throws. A code of the product in the trailers says that the agent itself answered. */
+export function failure(code: status, message: string, productCode = ''): ServiceError {
+  const metadata = new Metadata();
+  if (productCode !== '') metadata.set('edgecache-code', productCode);
+  return Object.assign(new Error(message), { code, details: message, metadata });
+}
+
+export function fails(code: status, message = 'as told', productCode = ''): Behaviour {
+  return () => {
+    throw failure(code, message, productCode);
+  };
+}

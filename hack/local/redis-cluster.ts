@@ -1,0 +1,218 @@
+import { freePort, until } from './children.ts';
+import { RedisServer } from './redis-server.ts';
+
+export interface RedisClusterOptions {
+  readonly masters?: number;
+  readonly replicasPerMaster?: number;
+  readonly nodeTimeoutMs?: number;
+  readonly args?: readonly string[];
+  /** Puts something before a node, given its port, and answers the port that the node tells others to use. */
+  readonly announce?: (port: number) => Promise<number>;
+}
+
+const SLOTS = 16_384;
+
+/** A real Redis Cluster of local processes. */
+export class RedisCluster {
+  readonly servers: readonly RedisServer[];
+  readonly #masters: number;
+
+  private constructor(servers: readonly RedisServer[], masters: number) {
+    this.servers = servers;
+    this.#masters = masters;
+  }
+
+  static async start(options: RedisClusterOptions = {}): Promise<RedisCluster> {
+    const { masters = 3, replicasPerMaster = 1, nodeTimeoutMs = 1_000, args = [], announce } = options;
+    const count = masters * (1 + replicasPerMaster);
+    const servers = await Promise.all(
+      Array.from({ length: count }, async () => {
+        const port = await freePort();
+        const announced = announce === undefined ? port : await announce(port);
+        const bus = ['--cluster-port', String(await freePort())];
+        const cluster = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeoutMs)];
+        const failover = ['--cluster-replica-validity-factor', '0', '--repl-diskless-sync-delay', '0'];
+        const told = announced === port ? [] : ['--cluster-announce-port', String(announced)];
+        return RedisServer.start({
+          port,
+          announced,
+          args: [...cluster, ...bus, ...told, ...failover, ...args],
+        });
+      }),
+    );
+    const cluster = new RedisCluster(servers, masters);
+    await cluster.#form();
+    return cluster;
+  }
+
+  /** Addresses to begin with. */
+  get nodes(): string[] {
+    return this.servers.map(({ announced }) => `127.0.0.1:${announced}`);
+  }
+
+  /** Servers that serve slots now, as one that runs says. */
+  async masters(): Promise<RedisServer[]> {
+    const lines = await this.#view();
+    return lines
+      .filter(({ flags, slots }) => flags.includes('master') && !flags.includes('fail') && slots !== '')
+      .flatMap(({ port }) => this.servers.find((server) => server.announced === port) ?? []);
+  }
+
+  /** Waits until every slot is served and every running node knows it. */
+  async healthy(timeoutMs = 30_000): Promise<void> {
+    await until(
+      'the cluster serves all slots',
+      async () => {
+        const running = this.servers.filter((server) => server.running);
+        const infos = await Promise.all(running.map(({ admin }) => admin.cluster('INFO')));
+        return infos.every((info) => String(info).includes('cluster_state:ok'));
+      },
+      { timeoutMs },
+    );
+  }
+
+  /** Kills a master and waits until a replica has taken over its slots. */
+  async failover(master: RedisServer): Promise<void> {
+    await master.stop('SIGKILL');
+    await until('a replica takes over', async () => {
+      const now = await this.masters();
+      return now.length === this.#masters && !now.includes(master) && (await this.#served());
+    });
+    await this.healthy();
+  }
+
+  /** Moves one slot with its keys to another master, as `redis-cli --cluster reshard` does. */
+  async migrateSlot(slot: number, to: RedisServer): Promise<void> {
+    const view = await this.#view();
+    const owner = view.find(({ slots }) => hasSlot(slots, slot));
+    const target = view.find(({ port }) => port === to.announced);
+    const from = this.servers.find(({ announced }) => announced === owner?.port);
+    if (owner === undefined || target === undefined || from === undefined)
+      throw new Error(`slot ${slot} has no owner`);
+    if (from === to) return;
+    await to.admin.cluster('SETSLOT', slot, 'IMPORTING', owner.id);
+    await from.admin.cluster('SETSLOT', slot, 'MIGRATING', target.id);
+    for (;;) {
+      const keys = await from.admin.cluster('GETKEYSINSLOT', slot, 100);
+      if (keys.length === 0) break;
+      await from.admin.call('MIGRATE', '127.0.0.1', to.port, '', 0, 5_000, 'KEYS', ...keys);
+    }
+    for (const server of [to, from]) await server.admin.cluster('SETSLOT', slot, 'NODE', target.id);
+    for (const server of await this.masters()) await server.admin.cluster('SETSLOT', slot, 'NODE', target.id);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.stop('SIGKILL')));
+  }
+
+  async #form(): Promise<void> {
+    const masters = this.servers.slice(0, this.#masters);
+    const replicas = this.servers.slice(this.#masters);
+    const [first] = masters;
+    if (first === undefined) throw new RangeError('a cluster has at least one master');
+    await Promise.all(
+      masters.map((server, i) => {
+        const from = Math.floor((SLOTS * i) / masters.length);
+        const to = Math.floor((SLOTS * (i + 1)) / masters.length) - 1;
+        return server.admin.call('CLUSTER', 'ADDSLOTSRANGE', from, to);
+      }),
+    );
+    await Promise.all(
+      this.servers.map((server, i) => server.admin.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1)),
+    );
+    await Promise.all(this.servers.slice(1).map((server) => this.#meet(server, first)));
+    await this.healthy();
+    await until('all nodes know one another', async () => (await this.#known()) === this.servers.length);
+    await Promise.all(replicas.map((server, i) => this.#replicate(server, masters[i % masters.length])));
+    await until('all replicas are online', async () => (await this.#online()) === replicas.length);
+  }
+
+  async #meet(server: RedisServer, first: RedisServer): Promise<void> {
+    const busPort = await first.admin.config('GET', 'cluster-port');
+    await server.admin.call('CLUSTER', 'MEET', '127.0.0.1', first.port, configValue(busPort));
+  }
+
+  async #replicate(server: RedisServer, master: RedisServer | undefined): Promise<void> {
+    if (master === undefined) return;
+    const id = await master.admin.cluster('MYID');
+    await until(
+      'a replica follows',
+      async () => (await server.admin.cluster('REPLICATE', String(id))) === 'OK',
+    );
+  }
+
+  async #known(): Promise<number> {
+    const counts = await Promise.all(
+      this.servers.map(
+        async ({ admin }) =>
+          parseNodes(String(await admin.cluster('NODES'))).filter(({ flags }) => !flags.includes('handshake'))
+            .length,
+      ),
+    );
+    return Math.min(...counts);
+  }
+
+  async #online(): Promise<number> {
+    const infos = await Promise.all(
+      this.servers.slice(0, this.#masters).map(({ admin }) => admin.info('replication')),
+    );
+    return infos.reduce((sum, info) => sum + (info.match(/state=online/g)?.length ?? 0), 0);
+  }
+
+  async #served(): Promise<boolean> {
+    const served = (await this.#view())
+      .filter(({ flags }) => flags.includes('master') && !flags.includes('fail'))
+      .reduce((sum, { slots }) => sum + countSlots(slots), 0);
+    return served === SLOTS;
+  }
+
+  async #view(): Promise<NodeLine[]> {
+    const server = this.servers.find(({ running }) => running);
+    if (server === undefined) throw new Error('no node runs');
+    return parseNodes(String(await server.admin.cluster('NODES')));
+  }
+}
+
+interface NodeLine {
+  readonly id: string;
+  readonly port: number;
+  readonly flags: readonly string[];
+  readonly slots: string;
+}
+
+function parseNodes(text: string): NodeLine[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [id = '', address = '', flags = '', , , , , , ...slots] = line.split(' ');
+      const port = Number(/:(\d+)@/.exec(address)?.[1]);
+      return {
+        id,
+        port,
+        flags: flags.split(','),
+        slots: slots.filter((part) => !part.startsWith('[')).join(' '),
+      };
+    });
+}
+
+function ranges(slots: string): [number, number][] {
+  if (slots === '') return [];
+  return slots.split(' ').map((part) => {
+    const [from = '0', to = from] = part.split('-');
+    return [Number(from), Number(to)];
+  });
+}
+
+function countSlots(slots: string): number {
+  return ranges(slots).reduce((sum, [from, to]) => sum + to - from + 1, 0);
+}
+
+function hasSlot(slots: string, slot: number): boolean {
+  return ranges(slots).some(([from, to]) => slot >= from && slot <= to);
+}
+
+function configValue(reply: unknown): string {
+  if (Array.isArray(reply)) return String(reply[1]);
+  return String(Object.values(Object(reply))[0]);
+}

@@ -1,15 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { KubeClient } from '../../operator/kube/client.ts';
 import { KubeConfigCredentials } from '../../operator/kube/credentials.ts';
 import { eventually } from '../../operator/testing/eventually.ts';
+import { BINARIES, builtBinary } from './cache-folder.ts';
 import { Daemon, freePort } from './processes.ts';
-
-/** Where hack/kind keeps the binaries that it builds. */
-const CACHE = process.env['EDGECACHE_CACHE'] ?? join(homedir(), '.cache', 'edgecache', 'binaries');
 
 export interface KubeBinaries {
   readonly etcd: string;
@@ -19,23 +17,13 @@ export interface KubeBinaries {
 
 /** Binaries of a control plane, or undefined where none have been built yet. */
 export function findKubeBinaries(): KubeBinaries | undefined {
-  const etcd = newest('etcd-', 'etcd');
-  const apiServer = newest('kubernetes-', 'kube-apiserver');
+  const etcd = builtBinary('etcd-', 'etcd');
+  const apiServer = builtBinary('kubernetes-', 'kube-apiserver');
   if (etcd === undefined || apiServer === undefined) return undefined;
-  return { etcd, apiServer, controllerManager: newest('kubernetes-', 'kube-controller-manager') };
+  return { etcd, apiServer, controllerManager: builtBinary('kubernetes-', 'kube-controller-manager') };
 }
 
-export const NO_BINARIES = `no kube-apiserver and etcd under ${CACHE}; hack/kind builds them`;
-
-function newest(prefix: string, file: string): string | undefined {
-  if (!existsSync(CACHE)) return undefined;
-  return readdirSync(CACHE)
-    .filter((folder) => folder.startsWith(prefix))
-    .sort()
-    .map((folder) => join(CACHE, folder, file))
-    .filter((path) => existsSync(path))
-    .at(-1);
-}
+export const NO_BINARIES = `no kube-apiserver and etcd under ${BINARIES}; hack/kind builds them`;
 
 export interface TestUser {
   readonly name: string;

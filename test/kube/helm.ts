@@ -1,22 +1,17 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { builtBinary } from './cache-folder.ts';
 
 const run = promisify(execFile);
 export const CHART = fileURLToPath(new URL('../../charts/edgecache', import.meta.url));
 
 /** helm of the PATH, or the one that hack/kind has built. */
 export function findHelm(): string | undefined {
-  const cache = process.env['EDGECACHE_CACHE'] ?? join(homedir(), '.cache', 'edgecache', 'binaries');
-  const built = existsSync(cache) ? readdirSync(cache).filter((name) => name.startsWith('helm-')) : [];
-  const folders = [
-    ...(process.env['PATH'] ?? '').split(delimiter),
-    ...built.map((name) => join(cache, name)),
-  ];
-  return folders.map((folder) => join(folder, 'helm')).find((file) => existsSync(file));
+  const inPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'helm'));
+  return inPath.find((file) => existsSync(file)) ?? builtBinary('helm-', 'helm');
 }
 
 export async function helm(...args: readonly string[]): Promise<string> {

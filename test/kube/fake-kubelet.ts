@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { Limiter } from '../../operator/agents/limiter.ts';
 import type { KubeClient } from '../../operator/kube/client.ts';
 import { fieldAt, type KubeObject, keyOf } from '../../operator/kube/object.ts';
 import { Reflector } from '../../operator/kube/reflector.ts';
@@ -12,6 +13,8 @@ export class FakeKubelet {
   readonly #client: KubeClient;
   readonly #podIp: string;
   readonly #busy = new Set<string>();
+  /** Real ones are spread over their nodes; this one must not drown the API server. */
+  readonly #limiter = new Limiter(8);
   /** New pods do not become ready, while it is set. */
   holdsBack = false;
 
@@ -42,7 +45,7 @@ export class FakeKubelet {
     if (this.#busy.has(id)) return;
     this.#busy.add(id);
     // A conflict or a pod that is gone: the watch brings whatever is newer.
-    await this.#step(pod).catch(() => undefined);
+    await this.#limiter.run(() => this.#step(pod)).catch(() => undefined);
     this.#busy.delete(id);
   }
 

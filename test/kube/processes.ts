@@ -29,6 +29,10 @@ export class Daemon implements AsyncDisposable {
     const log = createWriteStream(logFile);
     this.#process.stdout?.pipe(log, { end: false });
     this.#process.stderr?.pipe(log, { end: false });
+    const killed = () => void this.#process.kill('SIGKILL');
+    // Also where the test itself is killed or fails outright: a control plane left behind would eat the machine.
+    process.once('exit', killed);
+    this.#process.once('exit', () => process.off('exit', killed));
     this.#ended = new Promise((resolve) => {
       this.#process.once('exit', () => resolve());
       this.#process.once('error', () => resolve());

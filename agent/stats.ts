@@ -76,6 +76,8 @@ export function collectStats(sources: StatsSources): StatsResponse {
     events: eventStats(sources),
     redis: redisStats(sources),
     audit: { reads: sources.audit.reads, violations: sources.audit.violationCount },
+    // Empty: unknown. Set once the agent takes reloads (api/reload.ts).
+    configHash: '',
     namespaces: namespaces.map((rules) => ({
       name: rules.name,
       ...l1.statsOf(rules.name),

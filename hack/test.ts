@@ -4,9 +4,9 @@ import { ensureRedisServer } from './local/redis-install.ts';
 
 const HELP = `Usage: npm test [-- --only STEP[,STEP...]]
 
-Runs everything that must hold: format and lint, types, generated files, unit, integration and chaos tests.
+Runs everything that must hold: format and lint, types, generated files, unit, integration, Kubernetes and chaos tests.
 
-  --only   some of: lint, types, generated, unit, integration, chaos
+  --only   some of: lint, types, generated, unit, integration, kube, chaos
   --help   this text
 `;
 
@@ -17,6 +17,7 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   generated: ['node', 'hack/check-generated.ts'],
   unit: ['vitest', 'run', '--project', 'unit'],
   integration: ['vitest', 'run', '--project', 'integration'],
+  kube: ['vitest', 'run', '--project', 'kube'],
   chaos: ['vitest', 'run', '--project', 'chaos'],
 };
 

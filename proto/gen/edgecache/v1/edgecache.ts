@@ -247,7 +247,11 @@ export interface StatsResponse {
   events: StatsResponse_Events | undefined;
   redis: StatsResponse_Redis | undefined;
   namespaces: StatsResponse_NamespaceStats[];
-  audit: StatsResponse_Audit | undefined;
+  audit:
+    | StatsResponse_Audit
+    | undefined;
+  /** first 16 hex digits of SHA-256 over the configuration file it runs by */
+  configHash: string;
 }
 
 export interface StatsResponse_L1 {
@@ -2110,6 +2114,7 @@ function createBaseStatsResponse(): StatsResponse {
     redis: undefined,
     namespaces: [],
     audit: undefined,
+    configHash: "",
   };
 }
 
@@ -2150,6 +2155,9 @@ export const StatsResponse: MessageFns<StatsResponse> = {
     }
     if (message.audit !== undefined) {
       StatsResponse_Audit.encode(message.audit, writer.uint32(98).fork()).join();
+    }
+    if (message.configHash !== "") {
+      writer.uint32(106).string(message.configHash);
     }
     return writer;
   },
@@ -2263,6 +2271,14 @@ export const StatsResponse: MessageFns<StatsResponse> = {
             message.audit = StatsResponse_Audit.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.configHash = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2298,6 +2314,7 @@ export const StatsResponse: MessageFns<StatsResponse> = {
     message.audit = (object.audit !== undefined && object.audit !== null)
       ? StatsResponse_Audit.fromPartial(object.audit)
       : undefined;
+    message.configHash = object.configHash ?? "";
     return message;
   },
 };

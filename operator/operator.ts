@@ -123,7 +123,10 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     },
     metrics.registry,
   );
-  parts.onListening?.(await health.listen(config.httpPort));
+  // Not within the optional call: its arguments are not evaluated where nobody wants to be called.
+  const port = await health.listen(config.httpPort);
+  logger.info({ port }, 'listening');
+  parts.onListening?.(port);
 
   const stop = new AbortController();
   const running = AbortSignal.any([signal, stop.signal]);

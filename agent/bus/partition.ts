@@ -75,6 +75,13 @@ export class Partition {
     this.freshBulkUntil = 0;
   }
 
+  /** The bound was lowered: what has been proven counts for so much less, and proofs under way not at all. */
+  shortenLease(ms: number): void {
+    this.generation += 1;
+    this.freshCriticalUntil -= ms;
+    this.freshBulkUntil -= ms;
+  }
+
   noteApplied(version: string): void {
     if (compareVersions(version, this.applied) > 0) this.applied = version;
   }

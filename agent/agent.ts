@@ -119,6 +119,8 @@ export class Agent {
       now,
       eventDriven: config.eventDriven,
       answered: (rules, key, version, partition) => this.#audit.sample(rules, key, version, partition),
+      isQueued: (partition, namespace, key, tags) => this.#outbox.covers(partition, namespace, key, tags),
+      reached: (partition, answered) => this.#reached(partition, answered),
       isApplied: (place, lane, version) =>
         this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
     });
@@ -296,6 +298,7 @@ export class Agent {
             this.#confirmations.acknowledge(eventId, partition, agentId);
         },
         afterApplied: (lane, passed) => this.#inbox.afterApplied(lane, passed),
+        reached: (partition, answered) => this.#reached(partition, answered),
       },
     });
   }
@@ -346,6 +349,13 @@ export class Agent {
     };
     this.#inbox.afterApplied('critical', passed);
     this.#inbox.afterApplied('bulk', passed);
+  }
+
+  /** How a partition's master answered, to whomever. */
+  #reached(index: number, answered: boolean): void {
+    const partition = this.#feed.partitions[index];
+    if (!answered) partition?.noteUnreachable();
+    else if (partition?.noteReachable(this.#env.now())) this.#outbox.wake(index);
   }
 
   #acknowledge(partition: number, event: LoggedEvent): void {

@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { LoggedEvent } from '../../api/event.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, RedisUnavailableError } from '../errors.ts';
 import type { Head, L2 } from '../l2/l2.ts';
 import { backoffMs, type RedisConnectionConfig } from '../redis/connections.ts';
 import { type Placement, placePartitions } from '../redis/masters.ts';
@@ -22,6 +22,8 @@ export interface FeedHandlers {
   readonly acknowledged: (partition: number, text: string) => void;
   /** Calls back when all events told so far have been applied in a lane. */
   readonly afterApplied: (lane: Lane, passed: () => void) => void;
+  /** How the master of a partition answered. */
+  readonly reached: (partition: number, answered: boolean) => void;
 }
 
 export interface FeedCounters {
@@ -348,7 +350,7 @@ export class Feed {
     const askedAt = now();
     const heads = await Promise.all(
       partitions.map(async ({ index }, i) => {
-        const head = await l2.registerAndReadHead(index, agentId, maxStalenessMs);
+        const head = await this.#reach(index, l2.registerAndReadHead(index, agentId, maxStalenessMs));
         // The first answer waited for none of the others: it tells Redis' clock best.
         if (i === 0) this.clock.observe(head.clockUs, askedAt, now());
         return head;
@@ -366,6 +368,18 @@ export class Feed {
       if (head !== undefined && when !== undefined)
         this.#judgeHead(partition, head, when, askedAt + maxStalenessMs);
     });
+  }
+
+  async #reach<T>(partition: number, asked: Promise<T>): Promise<T> {
+    const { reached } = this.#options.handlers;
+    try {
+      const answer = await asked;
+      reached(partition, true);
+      return answer;
+    } catch (error) {
+      if (error instanceof RedisUnavailableError) reached(partition, false);
+      throw error;
+    }
   }
 
   #judgeHead(partition: Partition, head: Head, asked: Asked, freshUntil: number): void {

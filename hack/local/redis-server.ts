@@ -90,10 +90,11 @@ export class RedisServer {
     this.#child?.kill(signal);
   }
 
-  /** Comes back on the same port with what it held. */
-  async restart(): Promise<void> {
+  /** Comes back on the same port with what it held, after something has been done without it. */
+  async restart(whileAway: () => Promise<void> = async () => undefined): Promise<void> {
     if (this.running) await this.admin.save();
     await this.stop();
+    await whileAway();
     await this.#launch();
   }
 

@@ -14,9 +14,9 @@ const SOURCES: Readonly<Record<string, readonly string[]>> = {
   agent: ['agent', 'api', 'proto', 'package.json', 'LICENSE'],
   operator: ['operator', 'api', 'proto', 'package.json', 'LICENSE'],
 };
-/** Never read at run time, and often most of a package. */
+/** Never read at run time, and often most of a package. Folders only at its top: deeper ones may be code (yaml has dist/doc). */
 const DEAD_WEIGHT =
-  /(\.d\.[cm]?ts|\.map|\.md|\.markdown|\.tsbuildinfo)$|[/\\](tests?|__tests__|docs?|examples?|\.github)[/\\]/;
+  /(\.d\.[cm]?ts|\.map|\.md|\.markdown|\.tsbuildinfo)$|^node_modules\/(@[^/]+\/)?[^/]+\/(tests?|__tests__|docs?|examples?|\.github)\//;
 const UNWANTED_SOURCE = /(\.test\.ts|\.golden\.json|[/\\]__snapshots__[/\\].*)$/;
 /** Fixed times make equal contents equal layers. */
 const EPOCH = new Date('2020-01-01T00:00:00Z');

@@ -26,20 +26,39 @@ node_has() {
   [[ $(docker exec "$node" ctr -n k8s.io images ls "name==$(canonical_name "$image")" 2>/dev/null) == *"edgecache.dev/id=$id"* ]]
 }
 
+# Prints the nodes that lack any of the images. nodes_without NODES... -- IMAGES...
+nodes_without() {
+  local nodes=() node image
+  while [[ $1 != -- ]]; do nodes+=("$1") && shift; done
+  shift
+  for node in "${nodes[@]}"; do
+    for image in "$@"; do
+      node_has "$node" "$image" "$(docker image inspect -f '{{.Id}}' "$image")" || { echo "$node" && break; }
+    done
+  done
+}
+
+# All images at once, so that layers they share are sent once.
 load() {
-  local image=$1 id node nodes missing=() started
+  local image node nodes missing started
   started=$(date +%s)
-  id=$(docker image inspect -f '{{.Id}}' "$image") || die "the local Docker has no image $image"
+  for image in "$@"; do
+    docker image inspect "$image" >/dev/null 2>&1 || die "the local Docker has no image $image"
+  done
   mapfile -t nodes < <(kind get nodes --name "$NAME" 2>/dev/null)
   ((${#nodes[@]})) || die "there is no cluster $NAME"
-  for node in "${nodes[@]}"; do node_has "$node" "$image" "$id" || missing+=("$node"); done
+  mapfile -t missing < <(nodes_without "${nodes[@]}" -- "$@")
   ((${#missing[@]})) || return 0
-  quietly "$CACHE_DIR/log/kind-load.log" kind load docker-image "$image" --name "$NAME" \
+  log "loading $* to ${#missing[@]} nodes"
+  quietly "$CACHE_DIR/log/kind-load.log" kind load docker-image "$@" --name "$NAME" \
     --nodes "$(IFS=, && echo "${missing[*]}")"
   for node in "${missing[@]}"; do
-    docker exec "$node" ctr -n k8s.io images label "$(canonical_name "$image")" "edgecache.dev/id=$id" >/dev/null 2>&1
+    for image in "$@"; do
+      docker exec "$node" ctr -n k8s.io images label "$(canonical_name "$image")" \
+        "edgecache.dev/id=$(docker image inspect -f '{{.Id}}' "$image")" >/dev/null 2>&1
+    done
   done
-  log "loaded $image to ${#missing[@]} nodes in $(($(date +%s) - started)) s"
+  log "loaded in $(($(date +%s) - started)) s"
 }
 
 main() {
@@ -55,8 +74,7 @@ main() {
     shift
   done
   ((${#images[@]})) || { usage >&2 && return 2; }
-  local image
-  for image in "${images[@]}"; do load "$image"; done
+  load "${images[@]}"
 }
 
 main "$@"

@@ -3,6 +3,7 @@
  * with what that needs. No developer's tool gets in, and each image has its own packages.
  * Usage: node hack/images/stage.ts FOLDER. Prints the hash of what was staged.
  */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,6 +35,8 @@ function stage(target: string): void {
   mkdirSync(target, { recursive: true });
   copy('node_modules/node/bin/node', join(target, 'node'));
   chmodSync(join(target, 'node'), 0o755);
+  // A quarter of it is symbols for debuggers. Without binutils they stay.
+  spawnSync('strip', ['--strip-unneeded', join(target, 'node')]);
   for (const [image, sources] of Object.entries(SOURCES)) {
     const folder = join(target, image);
     for (const source of sources) copy(source, join(folder, source), UNWANTED_SOURCE);

@@ -2,13 +2,16 @@
 # Loads images of the local Docker to every node of a cluster, so that pods can use them without a
 # registry (imagePullPolicy: IfNotPresent, and a tag other than latest).
 #
-# Usage: hack/kind/load-image.sh [--help] [--name NAME] IMAGE...
+# Usage: hack/kind/load-image.sh [--help] [--name NAME] [--workers] IMAGE...
+#
+#   --workers   only to the nodes that take any pod: not to control planes
 #
 # An image that the nodes have already is not sent again.
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 NAME=edgecache
+WORKERS=
 
 # As containerd names it. canonical_name IMAGE
 canonical_name() {
@@ -45,7 +48,7 @@ load() {
   for image in "$@"; do
     docker image inspect "$image" >/dev/null 2>&1 || die "the local Docker has no image $image"
   done
-  mapfile -t nodes < <(kind get nodes --name "$NAME" 2>/dev/null)
+  mapfile -t nodes < <(kind get nodes --name "$NAME" 2>/dev/null | grep -v ${WORKERS:+-e '-control-plane[0-9]*$'} -e '^$')
   ((${#nodes[@]})) || die "there is no cluster $NAME"
   mapfile -t missing < <(nodes_without "${nodes[@]}" -- "$@")
   ((${#missing[@]})) || return 0
@@ -68,6 +71,7 @@ main() {
       --help | -h) usage && return ;;
       --name) NAME=${2:?--name needs a name} && shift ;;
       --name=*) NAME=${1#*=} ;;
+      --workers) WORKERS=1 ;;
       -*) usage >&2 && return 2 ;;
       *) images+=("$1") ;;
     esac

@@ -41,19 +41,9 @@ clean_up() {
   [[ -n $KEEP ]] || k delete namespace "$NAMESPACE" --ignore-not-found --wait=false >/dev/null 2>&1 || true
 }
 
-# The image that is to be had on this cluster.
-redis_image() {
-  if is_built_image "$(docker inspect -f '{{.Config.Image}}' "$NAME-control-plane")"; then
-    "$KIND_DIR/debian-images.sh" redis
-  else
-    docker image inspect "$PUBLIC_REDIS_IMAGE" >/dev/null 2>&1 || docker pull -q "$PUBLIC_REDIS_IMAGE" >/dev/null
-    echo "$PUBLIC_REDIS_IMAGE"
-  fi
-}
-
 start_pods() {
   local image
-  image=$(redis_image)
+  image=$("$KIND_DIR/redis-image.sh" "$NAME")
   "$KIND_DIR/load-image.sh" --name "$NAME" "$image"
   # A former run's namespace may still be going away, and refuses new objects until it has.
   k delete namespace "$NAMESPACE" --ignore-not-found --timeout 60s >/dev/null

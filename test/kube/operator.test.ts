@@ -469,7 +469,7 @@ describe.skipIf(missing.length > 0)(
     test('allows two tiers on one node, and says so on both', async () => {
       await makeTier('second', { tier: 'regional' });
       const found = await condition('second', 'NodeOverlap', { status: 'True' });
-      expect(found.message).toBe("2 nodes also run agents of 'default/first'.");
+      expect(found.message).toBe("2 nodes are selected by 'default/first' as well.");
       await condition('first', 'NodeOverlap', { status: 'True' });
       await condition('second', 'Ready', { status: 'True' });
     });

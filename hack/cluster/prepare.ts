@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './commands.ts';
@@ -69,6 +70,7 @@ async function ensureRedis(
   const keeper = readFileSync(join(KIND, 'redis-keeper.sh'), 'utf8').trimEnd();
   const manifest = readFileSync(join(KIND, 'redis-cluster.yaml'), 'utf8')
     .replaceAll('@REDIS_IMAGE@', image)
+    .replace('@KEEPER_HASH@', createHash('sha256').update(keeper).digest('hex').slice(0, 10))
     .replace('@KEEPER@', () => keeper.replace(/^(?=.)/gm, '    '));
   const kubectl = (args: readonly string[], input?: string) =>
     run('kubectl', ['-n', EXAMPLE_NAMESPACE, ...args], {

@@ -66,7 +66,7 @@ while true; do
   mapfile -t ips < <(members)
   if seed=$(a_member "${ips[@]}"); then
     forget_lost "$seed" "${ips[@]}"
-    for ip in "${ips[@]}"; do [[ $ip == "$seed" ]] || take_in "$seed" "$ip"; done
+    for ip in "${ips[@]}"; do take_in "$seed" "$ip"; done
   else
     form "${ips[@]}"
   fi

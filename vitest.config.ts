@@ -19,6 +19,18 @@ export default defineConfig({
         test: { name: 'kube', include: ['test/kube/**/*.test.ts'], maxWorkers: 1, testTimeout: 90_000 },
       },
       {
+        // One cluster for all files: see test/e2e/support/global-setup.ts.
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/e2e/support/global-setup.ts'],
+          setupFiles: ['test/e2e/support/diagnostics.ts'],
+          maxWorkers: 1,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+        },
+      },
+      {
         // Each file brings its own Redis on free ports; two at a time is what two cores bear.
         test: { name: 'integration', include: ['test/integration/**/*.test.ts'], maxWorkers: 2, ...slow },
       },

@@ -6,7 +6,7 @@ const HELP = `Usage: npm test [-- --only STEP[,STEP...]]
 
 Runs everything that must hold: format and lint, types, generated files, unit, integration, Kubernetes and chaos tests.
 
-  --only   some of: lint, types, generated, unit, integration, kube, chaos
+  --only   some of: lint, types, generated, unit, integration, kube, chaos, e2e
   --help   this text
 `;
 
@@ -19,6 +19,7 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   integration: ['vitest', 'run', '--project', 'integration'],
   kube: ['vitest', 'run', '--project', 'kube'],
   chaos: ['vitest', 'run', '--project', 'chaos'],
+  e2e: ['vitest', 'run', '--project', 'e2e'],
 };
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean' } } });

@@ -354,7 +354,7 @@ export class Agent {
   /** How a partition's master answered, to whomever. */
   #reached(index: number, answered: boolean): void {
     const partition = this.#feed.partitions[index];
-    if (!answered) partition?.noteUnreachable();
+    if (!answered) partition?.noteUnreachable(this.#env.now());
     else if (partition?.noteReachable(this.#env.now())) this.#outbox.wake(index);
   }
 

@@ -355,7 +355,7 @@ export class Agent {
   #reached(index: number, answered: boolean): void {
     const partition = this.#feed.partitions[index];
     if (!answered) partition?.noteUnreachable(this.#env.now());
-    else if (partition?.noteReachable(this.#env.now())) this.#outbox.wake(index);
+    else if (partition?.noteReachable(this.#env.now(), this.#config.maxStalenessMs)) this.#outbox.wake(index);
   }
 
   #acknowledge(partition: number, event: LoggedEvent): void {

@@ -10,7 +10,7 @@ const REMEMBERED = 1024;
 
 /** Agents find a new master within a second of one another, and send what they have queued at once. */
 const SETTLE_MS = 2_000;
-/** Shorter than the bound by as much as it takes to notice, and to send what was queued. */
+/** A third of the bound, at most: the rest is for noticing it, and for sending what was queued. */
 const OUTAGE_MS = 300;
 
 /**
@@ -100,12 +100,17 @@ export class Partition {
     if (this.#wasReached) this.#failingSince ??= now;
   }
 
-  /** It answered. @returns whether it had not, the last time */
-  noteReachable(now: number): boolean {
+  /**
+   * It answered.
+   * @param maxStalenessMs the bound: a shorter outage can hide only changes that are within it
+   * @returns whether it had not answered the last time
+   */
+  noteReachable(now: number, maxStalenessMs: number): boolean {
     this.#wasReached = true;
     if (this.#failingSince === undefined) return false;
     // One call that failed beside others that did not is no outage.
-    if (now - this.#failingSince >= OUTAGE_MS) this.settlingUntil = now + SETTLE_MS;
+    if (now - this.#failingSince >= Math.min(OUTAGE_MS, maxStalenessMs / 3))
+      this.settlingUntil = now + SETTLE_MS;
     this.#failingSince = undefined;
     return true;
   }

@@ -149,6 +149,8 @@ export class Agent {
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
+      agentId: this.id,
+      now,
       service,
       stats: () => collectStats(this.#sources),
       log,

@@ -284,7 +284,9 @@ export class EdgeCacheClient {
     const batches: GetRequest[][] = [];
     for (let i = 0; i < requests.length; i += MAX_BATCH) batches.push(requests.slice(i, i + MAX_BATCH));
     return Promise.all(
-      batches.map((items, id) => this.#pool.call(EdgeCacheService.batchGet, { id, items }, deadlineMs)),
+      batches.map((items, id) =>
+        this.#pool.call(EdgeCacheService.batchGet, { id, items, split: false, wantTags: false }, deadlineMs),
+      ),
     );
   }
 

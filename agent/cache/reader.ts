@@ -5,7 +5,7 @@ import type { Partition } from '../bus/partition.ts';
 import { RedisUnavailableError } from '../errors.ts';
 import type { L2, ReadItem, ReadResult } from '../l2/l2.ts';
 import { compareVersions } from '../l2/version.ts';
-import { type Answer, DEGRADED, miss, SOURCE } from './answer.ts';
+import { type Answer, DEGRADED, miss, NO_TAGS, SOURCE } from './answer.ts';
 import type { L1, L1Entry } from './l1.ts';
 import { Limiter } from './limiter.ts';
 
@@ -14,6 +14,7 @@ export interface Lookup {
   readonly rules: Namespace;
   readonly key: string;
   readonly wantLease: boolean;
+  readonly wantTags: boolean;
   /** Version that the answer must show, or a later one; empty: none. */
   readonly minVersion: string;
   /** Event of a change that was queued when its caller was answered: its version is not known yet. Empty: none. */
@@ -111,7 +112,7 @@ export class Reader {
     this.counters.l1Hits += 1;
     this.#reads(rules.name).hits += 1;
     this.#options.answered(rules, key, entry.version, entry.partition);
-    return toAnswer(entry, SOURCE.l1, entry.endsAt - time);
+    return toAnswer(entry, SOURCE.l1, entry.endsAt - time, lookup.wantTags);
   }
 
   /** Answers lookups that memory could not, in the order given; one round trip per partition. Never throws. */
@@ -244,7 +245,7 @@ export class Reader {
       if (result.entry !== undefined) {
         this.counters.l2Hits += 1;
         reads.hits += 1;
-        return toAnswer(result.entry, SOURCE.l2, result.ttlMs);
+        return toAnswer(result.entry, SOURCE.l2, result.ttlMs, lookup.wantTags);
       }
       this.counters.l2Misses += 1;
       reads.misses += 1;
@@ -267,7 +268,7 @@ export class Reader {
       return DEGRADED;
     }
     this.counters.staleServed += 1;
-    return { ...toAnswer(entry, SOURCE.l1, entry.endsAt - time), stale: true };
+    return { ...toAnswer(entry, SOURCE.l1, entry.endsAt - time, false), stale: true };
   }
 
   /**
@@ -284,7 +285,7 @@ export class Reader {
       return undefined;
     if (time < entry.endsAt || time >= entry.endsAt + rules.staleIfErrorSeconds * 1000) return undefined;
     this.counters.staleServed += 1;
-    return { ...toAnswer(entry, SOURCE.l1, 0), stale: true };
+    return { ...toAnswer(entry, SOURCE.l1, 0, false), stale: true };
   }
 
   #reads(namespace: string): NamespaceReads {
@@ -302,9 +303,10 @@ function flightKey(namespace: string, key: string): string {
 }
 
 function toAnswer(
-  entry: Pick<L1Entry, 'value' | 'version' | 'absent'>,
+  entry: Pick<L1Entry, 'value' | 'version' | 'absent' | 'tags'>,
   source: 1 | 2,
   ttlMs: number,
+  wantTags: boolean,
 ): Answer {
   return {
     found: true,
@@ -317,5 +319,7 @@ function toAnswer(
     leaseToken: '',
     retryAfterMs: 0,
     absent: entry.absent,
+    refusal: undefined,
+    tags: wantTags ? [...entry.tags] : NO_TAGS,
   };
 }

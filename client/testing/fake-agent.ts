@@ -57,6 +57,8 @@ export class FakeAgent {
       batchGet: agent.#serve('batchGet', ({ id, items }: BatchGetRequest) => ({
         id,
         items: items.map((item) => agent.#get(item)),
+        places: [],
+        refusal: undefined,
       })),
       put: agent.#serve('put', (request: PutRequest) => agent.#put(request)),
       invalidate: agent.#serve('invalidate', (request: InvalidateRequest) => agent.#invalidate(request)),
@@ -146,13 +148,13 @@ export class FakeAgent {
     return this.#once(event.eventId, () => this.#drop(event.affectedNamespaces, event.keys, event.tags));
   }
 
-  #fill({ namespace, key, value, tags, leaseToken, absent }: FillRequest): FillResponse {
+  #fill({ namespace, key, value, tags, leaseToken, absent, ttlMs }: FillRequest): FillResponse {
     const name = `${namespace} ${key}`;
-    if (this.#leases.get(name) !== leaseToken) return { accepted: false, version: '' };
+    if (this.#leases.get(name) !== leaseToken) return { accepted: false, version: '', ttlMs: 0 };
     this.#leases.delete(name);
     const version = this.#nextVersion();
     this.#entries.set(name, { value, version, tags, absent });
-    return { accepted: true, version };
+    return { accepted: true, version, ttlMs: ttlMs || 30_000 };
   }
 
   #drop(namespaces: readonly string[], keys: readonly string[], tags: readonly string[]): void {

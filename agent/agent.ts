@@ -28,6 +28,8 @@ import { RedisMonitor } from './redis/monitor.ts';
 import { lanesOf, Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
+import { freshUntil } from './watch/freshness.ts';
+import { Watchers } from './watch/watchers.ts';
 
 /** What an agent needs of its process; given from outside so that tests are exact. */
 export interface AgentEnvironment {
@@ -69,6 +71,7 @@ export class Agent {
   readonly #outbox: Outbox;
   readonly #changes: Changes;
   readonly #confirmations: Confirmations;
+  readonly #watchers: Watchers;
   readonly #monitor: RedisMonitor;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
@@ -104,6 +107,10 @@ export class Agent {
       maxStalenessMs: config.maxStalenessMs,
       violated: (violation) =>
         log.error(violation, 'the audit found an answer that was older than the bound'),
+    });
+    this.#watchers = new Watchers({
+      now,
+      freshUntil: (watched) => freshUntil(this.#feed.partitions, this.#namespaces, watched),
     });
     this.#reader = new Reader({
       l1: this.#l1,
@@ -152,6 +159,7 @@ export class Agent {
       agentId: this.id,
       now,
       service,
+      watchers: this.#watchers,
       stats: () => collectStats(this.#sources),
       log,
     });
@@ -189,7 +197,8 @@ export class Agent {
   /** Drains: no new calls, calls in flight end, queued changes are tried once more, connections close. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#grpc.stop(STOP_GRACE_MS);
+    // Near caches end first: once this agent is struck off, nobody waits for what they hold.
+    await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
     if (left > 0) this.#env.log.error({ left }, 'stopping with changes that could not be sent');
     this.#feed.stop();
@@ -254,6 +263,7 @@ export class Agent {
           this.#inbox.discard(partition);
           this.#l1.resetPartition(partition.index);
           this.#reader.forgetFlights(partition.index);
+          this.#watchers.reset('events were lost');
         },
         acknowledged: (partition, text) => {
           const [eventId, agentId] = text.split(' ');
@@ -286,6 +296,7 @@ export class Agent {
       inbox: this.#inbox,
       outbox: this.#outbox,
       changes: this.#changes,
+      watchers: this.#watchers,
       connections: this.#connections,
       propagation: this.#propagation,
       memory: () => this.#monitor.memory,
@@ -312,7 +323,14 @@ export class Agent {
     this.#inbox.afterApplied('bulk', passed);
   }
 
+  /** Says that nothing on this node can answer with what was there before: neither L1 nor the near caches that follow it. */
   #acknowledge(partition: number, event: LoggedEvent): void {
+    const settled = this.#watchers.settled(event.affected_namespaces);
+    if (settled === undefined) this.#sayApplied(partition, event);
+    else void settled.then(() => this.#sayApplied(partition, event));
+  }
+
+  #sayApplied(partition: number, event: LoggedEvent): void {
     const { confirm } = event;
     if (confirm === undefined) return;
     if (confirm === this.id) {
@@ -329,6 +347,9 @@ export class Agent {
     this.#applied += 1;
     this.#invalidate(partition.index, namespaces, event.keys, event.tags, event.version);
     partition.noteApplied(event.version);
+    const { keys, tags, version, event_id: eventId } = event;
+    for (const namespace of namespaces)
+      this.#watchers.invalidated({ namespace, keys, tags, version, eventId });
     const ageMs = this.#feed.clock.since(event.logged_at_us);
     if (ageMs === undefined) return;
     this.#propagation.add(ageMs);
@@ -362,19 +383,34 @@ export class Agent {
     this.#feed.counters.resets += 1;
     this.#l1.resetPartition(partition.index, (rules) => rules.critical === (lane === 'critical'));
     this.#reader.forgetFlights(partition.index);
+    this.#watchers.reset('too many events');
     for (const { event } of dropped) partition.noteApplied(event.version);
   }
 
   #dropLocally(
-    { partition, put, keys, tagMarkers, namespaceMarkers }: ChangePart,
+    { partition, eventId, put, keys, tagMarkers, namespaceMarkers }: ChangePart,
     version: string | undefined,
   ): void {
     // Unconditional where the version is not known: nothing is newer than what was just accepted.
     const than = version ?? `${Number.MAX_SAFE_INTEGER}-0`;
     const all = put === undefined ? keys : [put, ...keys];
-    for (const { namespace, key } of all) this.#invalidate(partition, [namespace], [key], [], than);
-    for (const { namespace, tag } of tagMarkers) this.#invalidate(partition, [namespace], [], [tag], than);
-    for (const namespace of namespaceMarkers) this.#invalidate(partition, [namespace], [], [], than);
+    const tell = (namespace: string, names: { keys?: string[]; tags?: string[] }) => {
+      // What Redis has logged comes around to near caches as an event, in its order.
+      if (version !== undefined) return;
+      this.#watchers.invalidated({ namespace, keys: [], tags: [], version: '', eventId, ...names });
+    };
+    for (const { namespace, key } of all) {
+      this.#invalidate(partition, [namespace], [key], [], than);
+      tell(namespace, { keys: [key] });
+    }
+    for (const { namespace, tag } of tagMarkers) {
+      this.#invalidate(partition, [namespace], [], [tag], than);
+      tell(namespace, { tags: [tag] });
+    }
+    for (const namespace of namespaceMarkers) {
+      this.#invalidate(partition, [namespace], [], [], than);
+      tell(namespace, {});
+    }
   }
 }
 

@@ -183,6 +183,11 @@ export class Service {
     return { accepted: true, version, ttlMs };
   }
 
+  /** @throws AgentError EC_UNKNOWN_NAMESPACE */
+  checkNamespaces(names: readonly string[]): void {
+    for (const name of names) this.#namespace(name);
+  }
+
   #namespace(name: string): Namespace {
     return namespaceOf(this.#options.namespaces(), name);
   }

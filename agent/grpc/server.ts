@@ -6,8 +6,8 @@ import {
   ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
+  type ServerWritableStream,
   type sendUnaryData,
-  status,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
@@ -19,13 +19,18 @@ import {
   type BatchGetResponse,
   type EdgeCacheServer,
   EdgeCacheService,
+  type FollowRequest,
+  type WatchRequest,
+  type WatchResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { refused } from '../cache/answer.ts';
 import { AgentError, messageOf } from '../errors.ts';
 import type { Service } from '../service.ts';
+import type { Watchers } from '../watch/watchers.ts';
 import { LookupStream } from './lookup-stream.ts';
 import { codeOf, toRefusal, toServiceError } from './status.ts';
 import { Turns } from './turns.ts';
+import { serveFollow, serveWatch } from './watch-stream.ts';
 
 export interface GrpcServerOptions {
   readonly address: string;
@@ -35,6 +40,7 @@ export interface GrpcServerOptions {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly service: Service;
+  readonly watchers: Watchers;
   readonly stats: () => StatsResponse;
   readonly log: Logger;
 }
@@ -115,11 +121,6 @@ export class GrpcServer {
 
   #implementation(): EdgeCacheServer {
     const { service, stats } = this.#options;
-    const unimplemented = (what: string) => {
-      const details = `${what} is not served by this version`;
-      const error = Object.assign(new Error(details), { code: status.UNIMPLEMENTED, details });
-      return (call: { emit: (event: 'error', error: Error) => unknown }) => call.emit('error', error);
-    };
     return {
       get: this.#unary((request) => service.get(request)),
       batchGet: this.#unary((request) => {
@@ -138,8 +139,8 @@ export class GrpcServer {
       fill: this.#unary((request) => service.fill(request)),
       stats: this.#unary(() => stats()),
       lookup: (call) => this.#lookup(call),
-      watch: unimplemented('Watch'),
-      follow: unimplemented('Follow'),
+      watch: (call) => this.#watch(call),
+      follow: (call) => this.#follow(call),
     };
   }
 
@@ -159,6 +160,27 @@ export class GrpcServer {
       closed: () => this.#lookups.delete(stream),
     });
     this.#lookups.add(stream);
+  }
+
+  #watch(call: ServerWritableStream<WatchRequest, WatchResponse>): void {
+    const { watchers, service } = this.#options;
+    call.sendMetadata(this.#metadata);
+    try {
+      serveWatch(call, watchers, (names) => service.checkNamespaces(names));
+    } catch (error) {
+      call.emit('error', toServiceError(error));
+    }
+  }
+
+  #follow(call: ServerDuplexStream<FollowRequest, WatchResponse>): void {
+    const { watchers, service } = this.#options;
+    call.sendMetadata(this.#metadata);
+    serveFollow(
+      call,
+      watchers,
+      (names) => service.checkNamespaces(names),
+      (error) => call.emit('error', toServiceError(error)),
+    );
   }
 
   #unary<Request, Response>(

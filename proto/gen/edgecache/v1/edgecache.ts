@@ -273,6 +273,9 @@ export interface FollowRequest {
     { $case: "open"; value: WatchRequest }
     | { $case: "renew"; value: FollowRequest_Renew }
     | { $case: "ack"; value: FollowRequest_Ack }
+    | //
+    /** I hold nothing any more: nobody need wait for my leases */
+    { $case: "leave"; value: FollowRequest_Leave }
     | undefined;
 }
 
@@ -282,6 +285,9 @@ export interface FollowRequest_Renew {
 
 export interface FollowRequest_Ack {
   sequence: number;
+}
+
+export interface FollowRequest_Leave {
 }
 
 export interface StatsRequest {
@@ -2394,6 +2400,9 @@ export const FollowRequest: MessageFns<FollowRequest> = {
       case "ack":
         FollowRequest_Ack.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+      case "leave":
+        FollowRequest_Leave.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -2435,6 +2444,14 @@ export const FollowRequest: MessageFns<FollowRequest> = {
             message.kind = { $case: "ack", value: FollowRequest_Ack.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "leave", value: FollowRequest_Leave.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2468,6 +2485,12 @@ export const FollowRequest: MessageFns<FollowRequest> = {
       case "ack": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "ack", value: FollowRequest_Ack.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "leave": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "leave", value: FollowRequest_Leave.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -2582,6 +2605,49 @@ export const FollowRequest_Ack: MessageFns<FollowRequest_Ack> = {
   fromPartial(object: DeepPartial<FollowRequest_Ack>): FollowRequest_Ack {
     const message = createBaseFollowRequest_Ack();
     message.sequence = object.sequence ?? 0;
+    return message;
+  },
+};
+
+function createBaseFollowRequest_Leave(): FollowRequest_Leave {
+  return {};
+}
+
+export const FollowRequest_Leave: MessageFns<FollowRequest_Leave> = {
+  encode(_: FollowRequest_Leave, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowRequest_Leave {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowRequest_Leave();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FollowRequest_Leave>): FollowRequest_Leave {
+    return FollowRequest_Leave.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<FollowRequest_Leave>): FollowRequest_Leave {
+    const message = createBaseFollowRequest_Leave();
     return message;
   },
 };

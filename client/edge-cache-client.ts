@@ -239,7 +239,7 @@ export class EdgeCacheClient {
       event: toEvent({ type: 'manual_invalidation', ...event }, eventId),
       confirm: toConfirm(options),
     };
-    return this.#change((deadlineMs) => this.#pool.call(EdgeCacheService.put, request, deadlineMs), options);
+    return this.#change((deadlineMs) => this.#pool.call(EdgeCacheService.put, request, deadlineMs, true), options);
   }
 
   /** Invalidates keys, tags, or a whole namespace, on every agent. @throws EdgeCacheError */
@@ -253,7 +253,7 @@ export class EdgeCacheClient {
       confirm: toConfirm(options),
     };
     return this.#change(
-      (deadlineMs) => this.#pool.call(EdgeCacheService.invalidate, request, deadlineMs),
+      (deadlineMs) => this.#pool.call(EdgeCacheService.invalidate, request, deadlineMs, true),
       options,
     );
   }
@@ -262,14 +262,14 @@ export class EdgeCacheClient {
   async publish(event: EventInput, options: ConfirmOptions = {}): Promise<Changed> {
     const request = { event: toEvent(event, options.eventId ?? newEventId()), confirm: toConfirm(options) };
     return this.#change(
-      (deadlineMs) => this.#pool.call(EdgeCacheService.publish, request, deadlineMs),
+      (deadlineMs) => this.#pool.call(EdgeCacheService.publish, request, deadlineMs, true),
       options,
     );
   }
 
   /** Statistics of the agent that answers. @throws EdgeCacheError */
   async stats(): Promise<StatsResponse> {
-    return (await this.#pool.call(EdgeCacheService.stats, {}, this.#deadlineMs)).message;
+    return (await this.#pool.call(EdgeCacheService.stats, {}, this.#deadlineMs, true)).message;
   }
 
   close(): void {

@@ -35,6 +35,7 @@ export interface ServiceOptions {
 interface LookUpOptions {
   readonly refuse?: (error: unknown) => Answer;
   readonly wantTags?: boolean;
+  readonly refreshBelowMs?: number;
 }
 
 const STATE = { applied: 1, duplicate: 2, queued: 3 } as const;
@@ -52,14 +53,14 @@ export class Service {
 
   /** A value where memory has the answer, so that a hit costs no promise. */
   get(request: GetRequest): Answer | Promise<Answer> {
-    const lookup = this.#lookup(request, false);
+    const lookup = this.#lookup(request);
     const { reader } = this.#options;
     return reader.fromMemory(lookup) ?? reader.fromL2([lookup]).then(([answer]) => present(answer));
   }
 
   /** Answers in the order asked. */
-  getMany(requests: readonly GetRequest[], wantTags = false): Answer[] | Promise<Answer[]> {
-    const { answers, missing, rest } = this.lookUp(requests, { wantTags });
+  getMany(requests: readonly GetRequest[], options: LookUpOptions = {}): Answer[] | Promise<Answer[]> {
+    const { answers, missing, rest } = this.lookUp(requests, options);
     if (rest === undefined) return answers.map(present);
     return rest.then((found) => {
       missing.forEach((place, i) => {
@@ -71,9 +72,9 @@ export class Service {
 
   /**
    * What memory has, at once, and a promise of the rest.
-   * @param how.refuse makes an answer of why a single lookup is refused; without it, one refuses them all.
+   * @param options.refuse makes an answer of why a single lookup is refused; without it, one refuses them all.
    */
-  lookUp(requests: readonly GetRequest[], { refuse, wantTags = false }: LookUpOptions): PartAnswers {
+  lookUp(requests: readonly GetRequest[], options: LookUpOptions = {}): PartAnswers {
     if (requests.length === 0 || requests.length > LIMITS.batchItems) {
       throw invalid(
         'items',
@@ -86,7 +87,7 @@ export class Service {
     const lookups: Lookup[] = [];
     const missing: number[] = [];
     requests.forEach((request, i) => {
-      const lookup = this.#lookupOrRefusal(request, wantTags, refuse);
+      const lookup = this.#lookupOrRefusal(request, options);
       const answer = 'rules' in lookup ? reader.fromMemory(lookup) : lookup;
       answers[i] = answer;
       if (answer !== undefined || !('rules' in lookup)) return;
@@ -192,19 +193,21 @@ export class Service {
     return namespaceOf(this.#options.namespaces(), name);
   }
 
-  #lookup(request: GetRequest, wantTags: boolean): Lookup {
+  #lookup(request: GetRequest, { wantTags = false, refreshBelowMs = 0 }: LookUpOptions = {}): Lookup {
     const { key, wantLease, minToken } = request;
     const rules = this.#namespace(request.namespace);
     checkKey(key);
-    if (minToken === '') return { rules, key, wantLease, wantTags, minVersion: '', minEvent: '' };
+    if (minToken === '')
+      return { rules, key, wantLease, wantTags, refreshBelowMs, minVersion: '', minEvent: '' };
     const { version, event } = minimumOf(minToken, this.#options.l2.partitionOf(request.namespace, key));
-    return { rules, key, wantLease, wantTags, minVersion: version, minEvent: event };
+    return { rules, key, wantLease, wantTags, refreshBelowMs, minVersion: version, minEvent: event };
   }
 
-  #lookupOrRefusal(request: GetRequest, wantTags: boolean, refuse: LookUpOptions['refuse']): Lookup | Answer {
-    if (refuse === undefined) return this.#lookup(request, wantTags);
+  #lookupOrRefusal(request: GetRequest, options: LookUpOptions): Lookup | Answer {
+    const { refuse } = options;
+    if (refuse === undefined) return this.#lookup(request, options);
     try {
-      return this.#lookup(request, wantTags);
+      return this.#lookup(request, options);
     } catch (error) {
       return refuse(error);
     }

@@ -12,7 +12,8 @@ export type ClientErrorCode =
   | 'EC_CLIENT_OVERLOADED'
   | 'EC_CLIENT_REFUSED'
   | 'EC_CLIENT_CLOSED'
-  | 'EC_CLIENT_VALUE';
+  | 'EC_CLIENT_VALUE'
+  | 'EC_CLIENT_LOADER_DEADLINE';
 
 /** Any failure of a call. `retryable` says whether the same call may succeed later. */
 export class EdgeCacheError extends Error {

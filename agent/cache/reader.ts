@@ -15,6 +15,8 @@ export interface Lookup {
   readonly key: string;
   readonly wantLease: boolean;
   readonly wantTags: boolean;
+  /** With a lease wanted: an entry that has less than this left to live is leased too. */
+  readonly refreshBelowMs: number;
   /** Version that the answer must show, or a later one; empty: none. */
   readonly minVersion: string;
   /** Event of a change that was queued when its caller was answered: its version is not known yet. Empty: none. */
@@ -109,6 +111,7 @@ export class Reader {
     const time = now();
     if (time >= entry.freshUntil || !this.#mayAnswer(rules, entry.partition, time, minVersion))
       return undefined;
+    if (entry.endsAt - time < lookup.refreshBelowMs) return undefined;
     this.counters.l1Hits += 1;
     this.#reads(rules.name).hits += 1;
     this.#options.answered(rules, key, entry.version, entry.partition);
@@ -186,7 +189,7 @@ export class Reader {
 
   /** Joins the flight of a key, or books a seat on a new one. */
   #join(lookup: Lookup, bookings: Map<number, Booking>): Seat {
-    const { rules, key, wantLease, minVersion } = lookup;
+    const { rules, key, wantLease, minVersion, refreshBelowMs } = lookup;
     const partition = this.#options.l2.partitionOf(rules.name, key);
     // A lease goes to one caller, and a minimum is met only by reads that begin now: neither may be shared.
     const shared =
@@ -198,7 +201,12 @@ export class Reader {
       bookings.set(partition, booking);
     }
     booking.lookups.push(lookup);
-    booking.items.push({ namespace: rules.name, key, leaseToken: wantLease ? randomUUID() : '' });
+    booking.items.push({
+      namespace: rules.name,
+      key,
+      leaseToken: wantLease ? randomUUID() : '',
+      refreshBelowMs,
+    });
     const { results } = booking;
     const index = booking.items.length - 1;
     return () => results[index];
@@ -245,7 +253,8 @@ export class Reader {
       if (result.entry !== undefined) {
         this.counters.l2Hits += 1;
         reads.hits += 1;
-        return toAnswer(result.entry, SOURCE.l2, result.ttlMs, lookup.wantTags);
+        const answer = toAnswer(result.entry, SOURCE.l2, result.ttlMs, lookup.wantTags);
+        return result.leaseToken === '' ? answer : { ...answer, leaseToken: result.leaseToken };
       }
       this.counters.l2Misses += 1;
       reads.misses += 1;

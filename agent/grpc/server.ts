@@ -124,7 +124,7 @@ export class GrpcServer {
     return {
       get: this.#unary((request) => service.get(request)),
       batchGet: this.#unary((request) => {
-        const items = service.getMany(request.items, request.wantTags);
+        const items = service.getMany(request.items, request);
         const respond = (answers: BatchGetResponse['items']): BatchGetResponse => ({
           id: request.id,
           items: answers,
@@ -154,8 +154,8 @@ export class GrpcServer {
     };
     const stream = new LookupStream(call, {
       turns: this.#turns,
-      answer: ({ items, wantTags }) =>
-        service.lookUp(items, { wantTags, refuse: (error) => refused(refuse(error)) }),
+      answer: ({ items, wantTags, refreshBelowMs }) =>
+        service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) }),
       refusal: refuse,
       closed: () => this.#lookups.delete(stream),
     });

@@ -83,6 +83,8 @@ export interface BatchGetRequest {
   items: GetRequest[];
   /** on a Lookup stream: what memory has may be answered before the rest */
   split: boolean;
+  /** with want_lease: what has less than this left to live is leased too, and comes with its lease */
+  refreshBelowMs: number;
   /** say each entry's tags, for caches that follow invalidations */
   wantTags: boolean;
 }
@@ -668,7 +670,7 @@ export const GetResponse: MessageFns<GetResponse> = {
 };
 
 function createBaseBatchGetRequest(): BatchGetRequest {
-  return { id: 0, items: [], split: false, wantTags: false };
+  return { id: 0, items: [], split: false, refreshBelowMs: 0, wantTags: false };
 }
 
 export const BatchGetRequest: MessageFns<BatchGetRequest> = {
@@ -681,6 +683,9 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     }
     if (message.split !== false) {
       writer.uint32(24).bool(message.split);
+    }
+    if (message.refreshBelowMs !== 0) {
+      writer.uint32(40).uint32(message.refreshBelowMs);
     }
     if (message.wantTags !== false) {
       writer.uint32(32).bool(message.wantTags);
@@ -725,6 +730,14 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
             message.split = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.refreshBelowMs = reader.uint32();
+            continue;
+          }
           case 4: {
             if (tag !== 32) {
               break;
@@ -753,6 +766,7 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     message.id = object.id ?? 0;
     message.items = object.items?.map((e) => GetRequest.fromPartial(e)) || [];
     message.split = object.split ?? false;
+    message.refreshBelowMs = object.refreshBelowMs ?? 0;
     message.wantTags = object.wantTags ?? false;
     return message;
   },

@@ -4,6 +4,7 @@ import { Registry } from 'prom-client';
 import type { AgentConfig } from '../api/agent-config.ts';
 import type { LoggedEvent } from '../api/event.ts';
 import type { Namespace } from '../api/namespace.ts';
+import { RELOAD_PATH } from '../api/reload.ts';
 import { Audit } from './audit/audit.ts';
 import { Feed } from './bus/feed.ts';
 import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
@@ -16,7 +17,7 @@ import { Outbox } from './change/outbox.ts';
 import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
 import { GrpcServer } from './grpc/server.ts';
-import { agentRoutes } from './http/routes.ts';
+import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
 import { type ChangePart, L2, L2_DEFAULTS } from './l2/l2.ts';
@@ -25,6 +26,7 @@ import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
+import { type ConfigFile, Reloads } from './reload.ts';
 import { lanesOf, Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
@@ -34,6 +36,10 @@ import { Watchers } from './watch/watchers.ts';
 /** What an agent needs of its process; given from outside so that tests are exact. */
 export interface AgentEnvironment {
   readonly log: Logger;
+  /** What its configuration was read from, which it then watches. */
+  readonly file?: ConfigFile | undefined;
+  /** Environment variables, which override the file. */
+  readonly variables?: Readonly<Record<string, string | undefined>>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Milliseconds since 1970; for people's timestamps only. */
@@ -75,6 +81,7 @@ export class Agent {
   readonly #monitor: RedisMonitor;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
+  readonly #reloads: Reloads;
   readonly #propagation = new RecentDurations();
   readonly #metrics: ObservedMetrics;
   readonly #sources: StatsSources;
@@ -104,13 +111,13 @@ export class Agent {
       l2: this.#l2,
       random,
       now,
-      maxStalenessMs: config.maxStalenessMs,
+      maxStalenessMs: () => this.#config.maxStalenessMs,
       violated: (violation) =>
         log.error(violation, 'the audit found an answer that was older than the bound'),
     });
     this.#watchers = new Watchers({
       now,
-      freshUntil: (watched) => freshUntil(this.#feed.partitions, this.#namespaces, watched),
+      freshUntil: (watched) => freshUntil(this.#feed.partitions, this.#namespaces, watched, now()),
     });
     this.#reader = new Reader({
       l1: this.#l1,
@@ -119,6 +126,8 @@ export class Agent {
       now,
       eventDriven: config.eventDriven,
       answered: (rules, key, version, partition) => this.#audit.sample(rules, key, version, partition),
+      isQueued: (partition, namespace, key, tags) => this.#outbox.covers(partition, namespace, key, tags),
+      reached: (partition, answered) => this.#reached(partition, answered),
       isApplied: (place, lane, version) =>
         this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
     });
@@ -150,6 +159,13 @@ export class Agent {
       },
     });
     this.#monitor = new RedisMonitor(this.#connections, config.healthCheckIntervalSeconds * 1000, now, log);
+    this.#reloads = new Reloads({
+      config,
+      file: env.file,
+      env: env.variables ?? {},
+      apply: (next) => this.#reconfigure(next),
+      log,
+    });
     this.#sources = this.#buildSources(now());
     this.#metrics = buildMetrics(this.#sources, this.registry);
     const service = this.#buildService();
@@ -171,6 +187,7 @@ export class Agent {
         ready: () => this.ready,
         metrics: config.metrics,
       }),
+      posts: { [RELOAD_PATH]: (request) => reloadRoute(this.#reloads, request) },
     });
   }
 
@@ -186,6 +203,7 @@ export class Agent {
     const grpcPort = await this.#grpc.listen();
     const httpPort = await this.#http.listen();
     void this.#identify();
+    this.#reloads.watch();
     this.#monitor.start(this.#stop.signal);
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
@@ -197,6 +215,7 @@ export class Agent {
   /** Drains: no new calls, calls in flight end, queued changes are tried once more, connections close. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#reloads.stop();
     // Near caches end first: once this agent is struck off, nobody waits for what they hold.
     await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
@@ -205,6 +224,27 @@ export class Agent {
     await Promise.allSettled(this.#feed.partitions.map(({ index }) => this.#l2.unregister(index, this.id)));
     this.#connections.close();
     await this.#http.stop();
+  }
+
+  /** Runs by another configuration from now on, of which only the fields that need no restart differ. */
+  #reconfigure(next: AgentConfig): void {
+    const before = this.#namespaces;
+    this.#config = next;
+    this.#namespaces = byName(next.namespaces);
+    this.#env.log.level = next.logLevel;
+    this.#l1.configure(next.namespaces, next.l1, this.#env.now());
+    this.#confirmations.noteStaleness(next.maxStalenessMs);
+    this.#feed.changeMaxStaleness(next.maxStalenessMs);
+    const moved = next.namespaces.filter(
+      ({ name, critical }) => before.has(name) && before.get(name)?.critical !== critical,
+    );
+    for (const { index } of this.#feed.partitions) {
+      // Events of a namespace that was not known were passed over: a read from that time may have missed one.
+      this.#reader.forgetFlights(index);
+      // Its events may still be on their way through the other lane, whose lease no longer speaks for it.
+      for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
+    }
+    this.#watchers.reset('the configuration changed');
   }
 
   #every(ms: number, run: () => void): void {
@@ -271,6 +311,7 @@ export class Agent {
             this.#confirmations.acknowledge(eventId, partition, agentId);
         },
         afterApplied: (lane, passed) => this.#inbox.afterApplied(lane, passed),
+        reached: (partition, answered) => this.#reached(partition, answered),
       },
     });
   }
@@ -305,6 +346,7 @@ export class Agent {
       startedAt,
       eventsApplied: () => this.#applied,
       audit: this.#audit,
+      configHash: () => this.#reloads.hash,
     };
   }
 
@@ -321,6 +363,17 @@ export class Agent {
     };
     this.#inbox.afterApplied('critical', passed);
     this.#inbox.afterApplied('bulk', passed);
+  }
+
+  /** How a partition's master answered, to whomever. */
+  #reached(index: number, answered: boolean): void {
+    const partition = this.#feed.partitions[index];
+    if (!answered) partition?.noteUnreachable();
+    else if (partition?.noteReachable(this.#env.now())) {
+      this.#outbox.wake(index);
+      // Changes that other agents had queued are about to come.
+      this.#watchers.reset('Redis was out of reach');
+    }
   }
 
   /** Says that nothing on this node can answer with what was there before: neither L1 nor the near caches that follow it. */

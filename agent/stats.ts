@@ -31,6 +31,8 @@ export interface StatsSources {
   readonly startedAt: number;
   readonly eventsApplied: () => number;
   readonly audit: Audit;
+  /** Names the file of configuration that the agent runs by. */
+  readonly configHash: () => string;
 }
 
 export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
@@ -78,8 +80,7 @@ export function collectStats(sources: StatsSources): StatsResponse {
     events: eventStats(sources),
     redis: redisStats(sources),
     audit: { reads: sources.audit.reads, violations: sources.audit.violationCount },
-    // Empty: unknown. Set once the agent takes reloads (api/reload.ts).
-    configHash: '',
+    configHash: sources.configHash(),
     namespaces: namespaces.map((rules) => ({
       name: rules.name,
       ...l1.statsOf(rules.name),

@@ -7,7 +7,7 @@ export interface AuditOptions {
   readonly random: () => number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  readonly maxStalenessMs: number;
+  readonly maxStalenessMs: () => number;
   /** Told of each violation, for the log. */
   readonly violated: (violation: AuditViolation) => void;
 }
@@ -117,7 +117,7 @@ export class Audit {
       const writtenMs = Number(stands.version.slice(0, stands.version.indexOf('-')));
       // Redis' clock at the moment of the answer, at the earliest: the reply took at most the round trip.
       const answeredRedisMs = clockUs / 1000 - (now() - answeredAt) - (now() - askedAt);
-      return answeredRedisMs - writtenMs > maxStalenessMs;
+      return answeredRedisMs - writtenMs > maxStalenessMs();
     } catch {
       return false;
     }

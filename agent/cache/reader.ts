@@ -55,6 +55,10 @@ export interface ReaderOptions {
   readonly eventDriven: boolean;
   /** Told of every answer from L1, for the audit. */
   readonly answered: (rules: Namespace, key: string, version: string, partition: number) => void;
+  /** Whether a change that this agent accepted, and could not send yet, makes an entry old. */
+  readonly isQueued: (partition: number, namespace: string, key: string, tags: readonly string[]) => boolean;
+  /** Told how Redis answered a read of a partition. */
+  readonly reached: (partition: number, answered: boolean) => void;
   /** Whether everything up to a version has been applied in a lane. */
   readonly isApplied: (partition: Partition, lane: Lane, version: string) => boolean;
 }
@@ -183,7 +187,7 @@ export class Reader {
     const place = partitions[partition];
     if (place === undefined) return false;
     const freshUntil = rules.critical ? place.freshCriticalUntil : place.freshBulkUntil;
-    if (time >= freshUntil) return false;
+    if (time >= freshUntil || (rules.critical && time < place.settlingUntil)) return false;
     return minVersion === '' || isApplied(place, rules.critical ? 'critical' : 'bulk', minVersion);
   }
 
@@ -214,7 +218,7 @@ export class Reader {
 
   /** Sends one read for all of a partition's keys and registers each of them as a flight. */
   #launch(partition: number, booking: Booking): void {
-    const read = this.#limiter.run(() => this.#options.l2.read(partition, booking.items));
+    const read = this.#limiter.run(() => this.#read(partition, booking.items));
     booking.lookups.forEach((lookup, index) => {
       const result = read.then((all) => {
         const one = all[index];
@@ -227,6 +231,28 @@ export class Reader {
     });
   }
 
+  async #read(partition: number, items: readonly ReadItem[]): Promise<ReadResult[]> {
+    const { l2, reached } = this.#options;
+    try {
+      const results = await l2.read(partition, items);
+      reached(partition, true);
+      return results;
+    } catch (error) {
+      if (error instanceof RedisUnavailableError) reached(partition, false);
+      throw error;
+    }
+  }
+
+  /**
+   * Whether an answer of L2 may be older than a change that was accepted while the partition's master was out of
+   * reach: one of this agent's own, or in a critical namespace one that another agent has just the time to send.
+   */
+  #isDoubtful({ rules, key, minVersion }: Lookup, partition: number, tags: readonly string[]): boolean {
+    const { isQueued, partitions, now } = this.#options;
+    if (isQueued(partition, rules.name, key, tags)) return true;
+    return rules.critical && minVersion === '' && now() < (partitions[partition]?.settlingUntil ?? 0);
+  }
+
   #register(partition: number, lookup: Lookup, flight: Flight): void {
     const flights = this.#flights[partition];
     const name = flightKey(lookup.rules.name, lookup.key);
@@ -237,19 +263,26 @@ export class Reader {
     flight.result.then(land, land);
   }
 
-  #keep(partition: number, { rules, key }: Lookup, result: ReadResult): void {
+  #keep(partition: number, lookup: Lookup, result: ReadResult): void {
+    const { rules, key } = lookup;
     const { entry, head, ttlMs } = result;
     const { l1, partitions, now } = this.#options;
     const place = partitions[partition];
     if (entry === undefined || place === undefined || ttlMs <= 0) return;
-    if (compareVersions(place.applied, head) > 0) return;
+    if (compareVersions(place.applied, head) > 0 || this.#isDoubtful(lookup, partition, entry.tags)) return;
     l1.set(rules.name, key, partition, entry, ttlMs, now());
   }
 
   async #answer(lookup: Lookup, flight: Promise<ReadResult> | undefined): Promise<Answer> {
     try {
       const result = await (flight ?? Promise.reject(new Error('not read')));
-      const reads = this.#reads(lookup.rules.name);
+      const { rules, key } = lookup;
+      const reads = this.#reads(rules.name);
+      const partition = this.#options.l2.partitionOf(rules.name, key);
+      if (this.#isDoubtful(lookup, partition, result.entry?.tags ?? [])) {
+        this.counters.degraded += 1;
+        return DEGRADED;
+      }
       if (result.entry !== undefined) {
         this.counters.l2Hits += 1;
         reads.hits += 1;

@@ -6,9 +6,10 @@ import type { Partition } from '../bus/partition.ts';
  * watched; none: for all that it has.
  */
 export function freshUntil(
-  partitions: readonly Pick<Partition, 'freshCriticalUntil' | 'freshBulkUntil'>[],
+  partitions: readonly Pick<Partition, 'freshCriticalUntil' | 'freshBulkUntil' | 'settlingUntil'>[],
   namespaces: ReadonlyMap<string, Namespace>,
   watched: ReadonlySet<string> | undefined,
+  now: number,
 ): number {
   let critical = false;
   let bulk = false;
@@ -18,7 +19,9 @@ export function freshUntil(
     else bulk = true;
   }
   let until = Number.POSITIVE_INFINITY;
-  for (const { freshCriticalUntil, freshBulkUntil } of partitions) {
+  for (const { freshCriticalUntil, freshBulkUntil, settlingUntil } of partitions) {
+    // What other agents had queued while the master was away is being sent just now.
+    if (critical && now < settlingUntil) return 0;
     if (critical) until = Math.min(until, freshCriticalUntil);
     if (bulk) until = Math.min(until, freshBulkUntil);
   }

@@ -196,17 +196,21 @@ describe('freshness of an agent', () => {
     ['b', rules('b', false)],
   ]);
   const partitions = [
-    { freshCriticalUntil: 10, freshBulkUntil: 30 },
-    { freshCriticalUntil: 20, freshBulkUntil: 5 },
+    { freshCriticalUntil: 10, freshBulkUntil: 30, settlingUntil: 0 },
+    { freshCriticalUntil: 20, freshBulkUntil: 5, settlingUntil: 2 },
   ];
 
   it('is that of its least fresh partition, in the lanes that are watched', () => {
-    expect(freshUntil(partitions, namespaces, new Set(['a']))).toBe(10);
-    expect(freshUntil(partitions, namespaces, new Set(['b']))).toBe(5);
-    expect(freshUntil(partitions, namespaces, undefined)).toBe(5);
+    expect(freshUntil(partitions, namespaces, new Set(['a']), 3)).toBe(10);
+    expect(freshUntil(partitions, namespaces, new Set(['b']), 1)).toBe(5);
+    expect(freshUntil(partitions, namespaces, undefined, 3)).toBe(5);
+  });
+
+  it('is none in critical namespaces while queued changes are being sent', () => {
+    expect(freshUntil(partitions, namespaces, new Set(['a']), 1)).toBe(0);
   });
 
   it('is none where nothing is watched that it has', () => {
-    expect(freshUntil(partitions, namespaces, new Set(['unheard_of']))).toBe(0);
+    expect(freshUntil(partitions, namespaces, new Set(['unheard_of']), 3)).toBe(0);
   });
 });

@@ -17,6 +17,8 @@ export const LOAD = {
   zipfExponent: 1.2,
   /** Pages with the details of one GPU and its price. */
   detailsPerSecond: 300,
+  /** Single lookups on each node, from a process of their own, whose latency is measured. */
+  probesPerSecond: 50,
   /** Pages that list GPUs. */
   pagesPerSecond: 60,
   gpusPerPage: 20,
@@ -56,11 +58,10 @@ export class Load {
     prices: 0,
     errors: 0,
   };
-  /** The most popular GPU. */
-  readonly hottest: string;
   readonly #options: LoadOptions;
   readonly #caches: readonly MarketplaceCache[];
-  readonly #popular: readonly string[];
+  /** All GPUs, the most popular first. */
+  readonly popular: readonly string[];
   readonly #zipf: Zipf;
   readonly #booked: string[] = [];
   readonly #running = new Set<Promise<void>>();
@@ -72,9 +73,8 @@ export class Load {
     const reprice = ({ gpuType }: { gpuType: string }, free: Parameters<typeof demandPrice>[1]) =>
       demandPrice(GPU_MODELS.find((model) => model.gpuType === gpuType)?.pricePerHour ?? 1, free);
     this.#caches = options.nodes.map(({ client }) => new MarketplaceCache({ client, sources, reprice }));
-    this.#popular = shuffled(sources.gpuIds, random);
-    this.hottest = this.#popular[0] ?? '';
-    this.#zipf = new Zipf(this.#popular.length, LOAD.zipfExponent, random);
+    this.popular = shuffled(sources.gpuIds, random);
+    this.#zipf = new Zipf(this.popular.length, LOAD.zipfExponent, random);
   }
 
   /** The marketplace tells the cache what it has, with TTLs spread so that not everything ends at once. */
@@ -91,6 +91,11 @@ export class Load {
       }
     });
     await Promise.all(work);
+  }
+
+  /** The most popular GPU. */
+  get hottest(): string {
+    return this.popular[0] ?? '';
   }
 
   start(): void {
@@ -134,7 +139,7 @@ export class Load {
 
   async #page(cache: MarketplaceCache): Promise<void> {
     const { now, truth } = this.#options;
-    const wanted = Array.from({ length: LOAD.gpusPerPage }, () => this.#popular[this.#zipf.next()] ?? '');
+    const wanted = Array.from({ length: LOAD.gpusPerPage }, () => this.popular[this.#zipf.next()] ?? '');
     const beganAt = now();
     const gpus = await cache.getGpus(wanted);
     this.counters.lookups += wanted.length;
@@ -145,7 +150,7 @@ export class Load {
 
   async #details(cache: MarketplaceCache): Promise<void> {
     const { now, truth } = this.#options;
-    const gpuId = this.#popular[this.#zipf.next()] ?? '';
+    const gpuId = this.popular[this.#zipf.next()] ?? '';
     const beganAt = now();
     const gpu = await cache.getGpu(gpuId);
     this.counters.lookups += 1;
@@ -163,7 +168,7 @@ export class Load {
   }
 
   async #book(cache: MarketplaceCache): Promise<void> {
-    const gpuId = this.#popular[this.#zipf.next()] ?? '';
+    const gpuId = this.popular[this.#zipf.next()] ?? '';
     try {
       const { booking } = await cache.createBooking({ gpuId, customerId: 'demo' });
       this.#booked.push(booking.bookingId);
@@ -182,7 +187,7 @@ export class Load {
   }
 
   async #price(cache: MarketplaceCache): Promise<void> {
-    const gpu = await this.#options.market.gpu(this.#popular[this.#zipf.next()] ?? '');
+    const gpu = await this.#options.market.gpu(this.popular[this.#zipf.next()] ?? '');
     if (gpu === undefined) return;
     const price = Math.round((0.2 + 5 * this.#options.random()) * 100) / 100;
     await cache.updateGpuPricing(gpu.gpuType, price, gpu.region);

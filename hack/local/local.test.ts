@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { until } from './children.ts';
 import { countSlots, hasSlot, parseNodes, servesSlots } from './cluster-nodes.ts';
+import { onFreePorts, PortTakenError } from './free-ports.ts';
 import { parseRedisVersion } from './redis-install.ts';
-import { onFreePorts, PortTakenError } from './redis-server.ts';
 
 const NODES = `a1 127.0.0.1:7001@17001 myself,master - 0 0 1 connected 0-5460 7000 [93-<-b2]
 b2 127.0.0.1:7002@17002 master,fail - 0 0 2 connected 5461-6999

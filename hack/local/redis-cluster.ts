@@ -1,6 +1,7 @@
 import { freePort, until, within } from './children.ts';
 import { countSlots, hasSlot, type NodeLine, parseNodes, SLOTS, servesSlots } from './cluster-nodes.ts';
-import { onFreePorts, RedisServer } from './redis-server.ts';
+import { onFreePorts } from './free-ports.ts';
+import { RedisServer } from './redis-server.ts';
 
 export interface RedisClusterOptions {
   readonly masters?: number;

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { endChild, freePort, isRunning, startChild, temporaryFolder, until } from './children.ts';
+import { onFreePorts, PortTakenError } from './free-ports.ts';
 import { ensureRedisServer } from './redis-install.ts';
 
 export interface RedisServerOptions {
@@ -89,10 +90,11 @@ export class RedisServer {
     this.#child?.kill(signal);
   }
 
-  /** Comes back on the same port with what it held. */
-  async restart(): Promise<void> {
+  /** Comes back on the same port with what it held, after something has been done without it. */
+  async restart(whileAway: () => Promise<void> = async () => undefined): Promise<void> {
     if (this.running) await this.admin.save();
     await this.stop();
+    await whileAway();
     await this.#launch();
   }
 
@@ -142,23 +144,7 @@ export class RedisServer {
   }
 }
 
-/** Somebody else took the port between its choice and its use. */
-export class PortTakenError extends Error {}
-
 function startFailure(port: number, output: string): Error {
   const text = `redis-server on port ${port} ended: ${output.trim()}`;
   return /Address already in use/.test(output) ? new PortTakenError(text) : new Error(text);
-}
-
-const TRIES = 5;
-
-/** Tries again with other ports where the first ones were taken meanwhile. */
-export async function onFreePorts<T>(start: () => Promise<T>, again = true): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await start();
-    } catch (error) {
-      if (!(error instanceof PortTakenError) || !again || attempt >= TRIES) throw error;
-    }
-  }
 }

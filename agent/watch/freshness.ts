@@ -11,19 +11,14 @@ export function freshUntil(
   watched: ReadonlySet<string> | undefined,
   now: number,
 ): number {
-  let critical = false;
-  let bulk = false;
-  for (const rules of namespaces.values()) {
-    if (watched !== undefined && !watched.has(rules.name)) continue;
-    if (rules.critical) critical = true;
-    else bulk = true;
+  const rules = [...namespaces.values()].filter(({ name }) => watched?.has(name) ?? true);
+  const untils: number[] = [];
+  if (rules.some(({ critical }) => critical)) {
+    // What other agents had queued while a master was away is being sent just now.
+    if (partitions.some(({ settlingUntil }) => now < settlingUntil)) return 0;
+    untils.push(...partitions.map(({ freshCriticalUntil }) => freshCriticalUntil));
   }
-  let until = Number.POSITIVE_INFINITY;
-  for (const { freshCriticalUntil, freshBulkUntil, settlingUntil } of partitions) {
-    // What other agents had queued while the master was away is being sent just now.
-    if (critical && now < settlingUntil) return 0;
-    if (critical) until = Math.min(until, freshCriticalUntil);
-    if (bulk) until = Math.min(until, freshBulkUntil);
-  }
-  return Number.isFinite(until) ? until : 0;
+  if (rules.some(({ critical }) => !critical))
+    untils.push(...partitions.map(({ freshBulkUntil }) => freshBulkUntil));
+  return untils.length === 0 ? 0 : Math.min(...untils);
 }

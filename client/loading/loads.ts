@@ -114,7 +114,7 @@ export class Loads {
   refreshIfDue<T>(wanted: Wanted<T>, leftMs: number): void {
     const { ttlMs = 0, refreshAfter } = wanted.options;
     if (refreshAfter === undefined || ttlMs === 0) return;
-    const belowMs = Math.floor(ttlMs * (1 - refreshAfter));
+    const belowMs = Math.round(ttlMs * (1 - refreshAfter));
     const name = nameOf(wanted);
     if (leftMs >= belowMs || this.#refreshing.has(name)) return;
     this.#refreshing.add(name);

@@ -59,9 +59,9 @@ export class FakeAgent {
     const agent = new FakeAgent();
     agent.#server.addService(EdgeCacheService, {
       get: agent.#serve('get', (request: GetRequest) => agent.#get(request)),
-      batchGet: agent.#serve('batchGet', ({ id, items }: BatchGetRequest) => ({
+      batchGet: agent.#serve('batchGet', ({ id, items, refreshBelowMs }: BatchGetRequest) => ({
         id,
-        items: items.map((item) => agent.#get(item)),
+        items: items.map((item) => agent.#get(item, refreshBelowMs)),
         places: [],
         refusal: undefined,
       })),
@@ -127,6 +127,11 @@ export class FakeAgent {
     return metadata;
   }
 
+  /** Takes an entry out without telling anybody, as its end does. */
+  forget(namespace: string, key: string): void {
+    this.#entries.delete(`${namespace} ${key}`);
+  }
+
   #streams() {
     return {
       lookup: (stream: ServerDuplexStream<BatchGetRequest, BatchGetResponse>) => {
@@ -183,19 +188,28 @@ export class FakeAgent {
     };
   }
 
-  #get({ namespace, key, wantLease }: GetRequest): GetResponse {
+  /** What is left to live of everything that it holds, in milliseconds. */
+  ttlMs = 30_000;
+
+  #get({ namespace, key, wantLease }: GetRequest, refreshBelowMs = 0): GetResponse {
     const name = `${namespace} ${key}`;
     const held = this.#entries.get(name);
     if (held !== undefined) {
       const { value, version, absent } = held;
       const tags = [...held.tags];
-      return GetResponse.create({ found: true, value, version, absent, tags, ttlMs: 30_000, source: 1 });
+      const { ttlMs } = this;
+      const leaseToken = ttlMs < refreshBelowMs && !this.#leases.has(name) ? this.#lease(name) : '';
+      return GetResponse.create({ found: true, value, version, absent, tags, ttlMs, source: 1, leaseToken });
     }
     if (!wantLease) return GetResponse.create();
     if (this.#leases.has(name)) return GetResponse.create({ retryAfterMs: 5 });
+    return GetResponse.create({ leaseToken: this.#lease(name) });
+  }
+
+  #lease(name: string): string {
     const leaseToken = `lease-${++this.#sequence}`;
     this.#leases.set(name, leaseToken);
-    return GetResponse.create({ leaseToken });
+    return leaseToken;
   }
 
   #put({ namespace, key, value, tags, ifVersion, event }: PutRequest): ChangeResponse {

@@ -170,6 +170,36 @@ describe('a near cache', () => {
   });
 });
 
+describe('a refresh before the end', () => {
+  it('is done once in the whole cluster, and everybody goes on with what there is', async () => {
+    const redis = await redisServer();
+    const file = { redis: standalone(redis.port) };
+    const agents = [await agent({ file }), await agent({ file }), await agent({ file })];
+    let loads = 0;
+    const load = async () => {
+      loads += 1;
+      return loads;
+    };
+    const options = { codec: anyJson, ttlMs: 2_000, refreshAfter: 0.25, tags: ['t'] };
+    const [first] = agents;
+    expect(await first?.client.getOrLoad('gpu_avail', 'k', load, options)).toBe(1);
+    // Nobody ever waits: the entry is replaced before it ends, again and again.
+    const end = performance.now() + 4_500;
+    while (performance.now() < end) {
+      const values = await Promise.all(
+        agents.map(({ client }) => client.getOrLoad('gpu_avail', 'k', load, options)),
+      );
+      for (const value of values) expect(Number(value)).toBeGreaterThanOrEqual(loads - 1);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(loads).toBeGreaterThanOrEqual(3);
+    // Each life of two seconds is refreshed after half a second, by one of three.
+    expect(loads).toBeLessThanOrEqual(11);
+    await first?.client.invalidate('gpu_avail', { tags: ['t'] }, { confirm: true });
+    for (const { client } of agents) expect((await client.get('gpu_avail', 'k')).status).toBe('miss');
+  });
+});
+
 describe('a confirmed change and a near cache that is frozen', () => {
   it('waits for its lease to end, no longer, and the frozen one answers nothing old when it goes on', async () => {
     const redis = await redisServer();

@@ -136,8 +136,10 @@ export class NearCache {
   }
 
   keep(namespace: string, key: string, value: NearValue, agent: string, ticket: Ticket): void {
-    if (agent === '' || agent !== this.#follower.agent) return;
-    this.#store.admit(namespace, key, value, ticket);
+    const followed = agent !== '' && agent === this.#follower.agent;
+    if (followed && this.#store.admit(namespace, key, value, ticket)) return;
+    // Nobody who has seen this one may be given an older one.
+    this.#store.invalidate({ namespace, keys: [key], tags: [], version: value.version || '' });
   }
 
   /** A change of this process' own: whoever asks next must not be given what was there before. */

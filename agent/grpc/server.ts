@@ -27,6 +27,7 @@ import { refused } from '../cache/answer.ts';
 import { AgentError, messageOf } from '../errors.ts';
 import type { Service } from '../service.ts';
 import type { Watchers } from '../watch/watchers.ts';
+import { encodeBatch } from './batch-encoder.ts';
 import { LookupStream } from './lookup-stream.ts';
 import { codeOf, toRefusal, toServiceError } from './status.ts';
 import { Turns } from './turns.ts';
@@ -48,6 +49,12 @@ export interface GrpcServerOptions {
 /** Answers say which node gave them, so that locality can be seen. */
 const NODE_METADATA = 'edgecache-node';
 const AGENT_METADATA = 'edgecache-agent';
+/** The contract, with an encoder of its own where values are many. */
+const SERVICE = {
+  ...EdgeCacheService,
+  lookup: { ...EdgeCacheService.lookup, responseSerialize: encodeBatch },
+  batchGet: { ...EdgeCacheService.batchGet, responseSerialize: encodeBatch },
+};
 /** Longest that Lookup streams may keep unary calls and events waiting. */
 const TURNS_MS = 2;
 const SERVICE_NAME = 'edgecache.v1.EdgeCache';
@@ -73,7 +80,7 @@ export class GrpcServer {
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': 30_000,
     });
-    this.#server.addService(EdgeCacheService, this.#implementation());
+    this.#server.addService(SERVICE, this.#implementation());
     this.#health.addToServer(this.#server);
     reflection().addToServer(this.#server);
   }

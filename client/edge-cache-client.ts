@@ -301,8 +301,14 @@ export class EdgeCacheClient {
 
   async #ask(request: GetRequest, deadlineMs = this.#deadlineMs): Promise<Asked> {
     if (this.#lookups !== undefined) return this.#lookups.ask(request, deadlineMs);
-    const { message: answer, node, agent } = await this.#pool.call(EdgeCacheService.get, request, deadlineMs);
-    return { answer, node, agent };
+    if (this.#near === undefined) {
+      const { message: answer, node } = await this.#pool.call(EdgeCacheService.get, request, deadlineMs);
+      return { answer, node, agent: '' };
+    }
+    // Get does not tell the tags, without which nothing may be held.
+    const [asked] = await this.#batches.ask([request], deadlineMs, this.#near);
+    if (asked === undefined) throw new Error('an answer is missing');
+    return asked;
   }
 
   async #askManyOrNothing(

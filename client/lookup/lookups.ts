@@ -170,8 +170,10 @@ export class Lookups {
     const now = this.#deadlines.now();
     const deadlineMs = Math.max(1, ...lookup.waiters.map(({ deadlineAt }) => Math.ceil(deadlineAt - now)));
     for (const waiter of lookup.waiters) waiter.alone = true;
-    this.#options.pool.call(EdgeCacheService.get, lookup.request, deadlineMs).then(
-      ({ message, node, agent }) => lookup.answer({ answer: message, node, agent }),
+    const { pool } = this.#options;
+    pool.call(EdgeCacheService.get, lookup.request, deadlineMs).then(
+      // Whose answer it is stays unsaid: Get does not tell the tags, without which nobody may hold it.
+      ({ message, node }) => lookup.answer({ answer: message, node, agent: '' }),
       (error: unknown) => lookup.fail(error),
     );
   }

@@ -6,7 +6,7 @@ import type { Bounded } from './deadlines.ts';
 export interface Asked {
   readonly answer: GetResponse;
   readonly node: string;
-  /** The process; empty where it does not say. */
+  /** The process; empty where it does not say, or what it says is not enough to be held. */
   readonly agent: string;
 }
 

@@ -43,6 +43,8 @@ export interface NearStats extends Readonly<NearCounters> {
   readonly bytes: number;
   /** What is left of the lease, in milliseconds; 0: nothing is answered from here. */
   readonly leaseMs: number;
+  /** Why everything was dropped last; empty: it never was. */
+  readonly lastReset: string;
 }
 
 export interface NearCacheEnvironment {
@@ -60,6 +62,7 @@ export class NearCache {
   readonly #store: NearStore;
   readonly #follower: Follower;
   readonly #now: () => number;
+  #lastReset = '';
 
   constructor({ namespaces, renewMs = 200, leaseMs = 10_000 }: NearCacheOptions, env: NearCacheEnvironment) {
     const limits = Object.entries(namespaces).map(([name, own]) => [name, { ...DEFAULTS, ...own }] as const);
@@ -75,7 +78,8 @@ export class NearCache {
         this.#store.invalidate(invalidation);
         env.changed(invalidation);
       },
-      reset: () => {
+      reset: (reason) => {
+        this.#lastReset = reason;
         this.#store.clear();
         env.changed('all');
       },
@@ -84,7 +88,7 @@ export class NearCache {
 
   get stats(): NearStats {
     const leaseMs = Math.max(0, this.#follower.freshUntil - this.#now());
-    return { ...this.#store.counters, ...this.#store.size, leaseMs };
+    return { ...this.#store.counters, ...this.#store.size, leaseMs, lastReset: this.#lastReset };
   }
 
   start(): void {

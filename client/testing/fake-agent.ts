@@ -58,7 +58,7 @@ export class FakeAgent {
   static async start({ streams = false } = {}): Promise<FakeAgent> {
     const agent = new FakeAgent();
     agent.#server.addService(EdgeCacheService, {
-      get: agent.#serve('get', (request: GetRequest) => agent.#get(request)),
+      get: agent.#serve('get', (request: GetRequest) => ({ ...agent.#get(request), tags: [] })),
       batchGet: agent.#serve('batchGet', ({ id, items, refreshBelowMs }: BatchGetRequest) => ({
         id,
         items: items.map((item) => agent.#get(item, refreshBelowMs)),

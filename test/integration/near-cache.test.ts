@@ -157,6 +157,22 @@ describe('a near cache', () => {
     expect((await client.get('gpu_avail', 'k')).status).toBe('degraded');
   });
 
+  it('that was closed in order is not waited for', async () => {
+    const redis = await redisServer();
+    const one = await agent({ file: { redis: standalone(redis.port), maxStalenessMs: 5_000 } });
+    const client = nearClient([one.address]);
+    await one.client.put('gpu_avail', 'k', 1);
+    await held(client, 'k');
+    await until('a confirmation is quick', async () => {
+      const { confirmation } = await one.client.put('gpu_avail', 'k', 'old', { confirm: true });
+      return confirmation !== undefined && confirmation.elapsedMs < 500;
+    });
+    await held(client, 'k');
+    client.close();
+    const { confirmation } = await one.client.put('gpu_avail', 'k', 2, { confirm: true });
+    expect(confirmation?.elapsedMs).toBeLessThan(1_500);
+  });
+
   it('does not hold up an agent that stops in order', async () => {
     const redis = await redisServer();
     const one = await startAgent({ file: { redis: standalone(redis.port), maxStalenessMs: 3_000 } });

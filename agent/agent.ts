@@ -9,6 +9,7 @@ import { Audit } from './audit/audit.ts';
 import { Feed } from './bus/feed.ts';
 import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
 import type { Partition } from './bus/partition.ts';
+import { Invalidator } from './cache/invalidator.ts';
 import { L1 } from './cache/l1.ts';
 import { Reader } from './cache/reader.ts';
 import { Changes } from './change/changes.ts';
@@ -20,7 +21,7 @@ import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
-import { type ChangePart, L2, L2_DEFAULTS } from './l2/l2.ts';
+import { L2, L2_DEFAULTS } from './l2/l2.ts';
 import { compareVersions } from './l2/version.ts';
 import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
@@ -78,6 +79,7 @@ export class Agent {
   readonly #changes: Changes;
   readonly #confirmations: Confirmations;
   readonly #watchers: Watchers;
+  readonly #invalidator: Invalidator;
   readonly #monitor: RedisMonitor;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
@@ -131,6 +133,7 @@ export class Agent {
       isApplied: (place, lane, version) =>
         this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
     });
+    this.#invalidator = new Invalidator({ l1: this.#l1, reader: this.#reader, watchers: this.#watchers });
     this.#outbox = new Outbox({
       maxItems: config.outbox.maxItems,
       maxBytes: config.outbox.maxBytes,
@@ -146,7 +149,7 @@ export class Agent {
       outbox: this.#outbox,
       agentId: this.id,
       received: (partition) => this.#feed.partitions[partition]?.received ?? '0-0',
-      dropLocally: (part, version) => this.#dropLocally(part, version),
+      dropLocally: (part, version) => this.#invalidator.drop(part, version),
       log,
     });
     this.#confirmations = new Confirmations({
@@ -368,11 +371,11 @@ export class Agent {
   /** How a partition's master answered, to whomever. */
   #reached(index: number, answered: boolean): void {
     const partition = this.#feed.partitions[index];
-    if (!answered) partition?.noteUnreachable();
-    else if (partition?.noteReachable(this.#env.now())) {
+    if (!answered) partition?.noteUnreachable(this.#env.now());
+    else if (partition?.noteReachable(this.#env.now(), this.#config.maxStalenessMs)) {
       this.#outbox.wake(index);
       // Changes that other agents had queued are about to come.
-      this.#watchers.reset('Redis was out of reach');
+      if (partition.settlingUntil > this.#env.now()) this.#watchers.reset('Redis was out of reach');
     }
   }
 
@@ -398,7 +401,7 @@ export class Agent {
 
   #apply({ partition, event, namespaces }: InboxItem): void {
     this.#applied += 1;
-    this.#invalidate(partition.index, namespaces, event.keys, event.tags, event.version);
+    this.#invalidator.invalidate(partition.index, namespaces, event.keys, event.tags, event.version);
     partition.noteApplied(event.version);
     const { keys, tags, version, event_id: eventId } = event;
     for (const namespace of namespaces)
@@ -407,25 +410,6 @@ export class Agent {
     if (ageMs === undefined) return;
     this.#propagation.add(ageMs);
     this.#metrics.propagation.observe(ageMs / 1000);
-  }
-
-  #invalidate(
-    partition: number,
-    namespaces: readonly string[],
-    keys: readonly string[],
-    tags: readonly string[],
-    version: string,
-  ): void {
-    for (const namespace of namespaces) {
-      for (const key of keys) {
-        this.#l1.invalidateKey(namespace, key, version);
-        this.#reader.forgetFlight(partition, namespace, key);
-      }
-      for (const tag of tags) this.#l1.invalidateTag(namespace, tag, partition, version);
-      if (keys.length === 0 && tags.length === 0) this.#l1.invalidateNamespace(namespace, partition);
-    }
-    // Which of the reads under way will bring an entry with the tag is not known before they land.
-    if (tags.length > 0 || keys.length === 0) this.#reader.forgetFlights(partition);
   }
 
   #overflow(partition: Partition, lane: Lane, dropped: readonly InboxItem[]): void {
@@ -438,32 +422,6 @@ export class Agent {
     this.#reader.forgetFlights(partition.index);
     this.#watchers.reset('too many events');
     for (const { event } of dropped) partition.noteApplied(event.version);
-  }
-
-  #dropLocally(
-    { partition, eventId, put, keys, tagMarkers, namespaceMarkers }: ChangePart,
-    version: string | undefined,
-  ): void {
-    // Unconditional where the version is not known: nothing is newer than what was just accepted.
-    const than = version ?? `${Number.MAX_SAFE_INTEGER}-0`;
-    const all = put === undefined ? keys : [put, ...keys];
-    const tell = (namespace: string, names: { keys?: string[]; tags?: string[] }) => {
-      // What Redis has logged comes around to near caches as an event, in its order.
-      if (version !== undefined) return;
-      this.#watchers.invalidated({ namespace, keys: [], tags: [], version: '', eventId, ...names });
-    };
-    for (const { namespace, key } of all) {
-      this.#invalidate(partition, [namespace], [key], [], than);
-      tell(namespace, { keys: [key] });
-    }
-    for (const { namespace, tag } of tagMarkers) {
-      this.#invalidate(partition, [namespace], [], [tag], than);
-      tell(namespace, { tags: [tag] });
-    }
-    for (const namespace of namespaceMarkers) {
-      this.#invalidate(partition, [namespace], [], [], than);
-      tell(namespace, {});
-    }
   }
 }
 

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { compareVersions } from '../../agent/l2/version.ts';
-import type { EdgeCacheClient } from '../../client/edge-cache-client.ts';
 import { seededRandom, shuffled } from '../../hack/demo/random.ts';
 import { until } from '../../hack/local/children.ts';
 import { FAULTS } from './faults.ts';
@@ -95,8 +94,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 async function checkEnd(world: World, load: ChaosLoad): Promise<string[]> {
   const wrong: string[] = [];
   for (const [key, last] of load.puts.lastChanges()) {
-    const answers = await Promise.all(world.agents.map(({ client }) => settled(client, key)));
-    const versions = answers.map((one) => (one.status === 'hit' ? one.version : one.status));
+    let versions: string[] = [];
+    const look = async () => {
+      const answers = await Promise.all(world.agents.map(({ client }) => client.get(PUT_NAMESPACE, key)));
+      versions = answers.map((one) => (one.status === 'hit' ? one.version : one.status));
+      return !versions.includes('degraded');
+    };
+    // An agent that doubts says so; it must come to a view of its own.
+    await until(`every agent has a view of ${key}`, look).catch(() => undefined);
     if (new Set(versions).size > 1) wrong.push(`end: agents disagree on ${key}: ${versions.join(', ')}`);
     const [version] = versions;
     // A miss is what a queued put leaves that others had overtaken; an older version would be a lost change.
@@ -104,14 +109,6 @@ async function checkEnd(world: World, load: ChaosLoad): Promise<string[]> {
     if (older) wrong.push(`end: ${key} has ${version}, older than the acknowledged ${last.version}`);
   }
   return [...wrong, ...(await duplicates(world))];
-}
-
-/** An agent whose master came back a moment ago says for a while that it cannot tell: that is no disagreement. */
-function settled(client: EdgeCacheClient, key: string) {
-  return until(`${key} is not degraded`, async () => {
-    const found = await client.get(PUT_NAMESPACE, key);
-    return found.status === 'degraded' ? undefined : found;
-  });
 }
 
 async function duplicates(world: World): Promise<string[]> {

@@ -21,6 +21,7 @@ const PROTECTIONS: [string, string[], RegExp][] = [
   ['noLease', ['events blackholed for long'], /staleness/],
   ['noGapDetection', ['messages dropped'], /staleness/],
   ['noConfirmation', ['events delayed', 'agent frozen'], /confirmed/],
+  ['noHandedDownLease', ['events blackholed for long'], /near answered.*replaced|confirmed.*near/],
   ['noFillLease', ['events delayed'], /confirmed|staleness/],
   ['noFillGuard', ['commands delayed, and the heads with them'], /confirmed|staleness|monotonic/],
 ];

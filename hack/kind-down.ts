@@ -4,10 +4,11 @@ import { CLUSTER_NAME } from './cluster/settings.ts';
 
 const HELP = `Usage: npm run kind:down -- [--name NAME] [--all]
 
-Removes the cluster of npm run kind:up. What was built for it stays in the cache.
+Removes the cluster of npm run kind:up, and the dockerd that kind:up started if it has no other containers. What was
+built stays in the cache.
 
   --name NAME   of the cluster (${CLUSTER_NAME})
-  --all         every cluster, and the dockerd that kind:up started
+  --all         every cluster that kind:up and the tests made
   --help        this text
 `;
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { run } from './cluster/commands.ts';
-import { installOperator, prepareCluster } from './cluster/prepare.ts';
+import { installOperator, type PreparedCluster, prepareCluster } from './cluster/prepare.ts';
 import {
   CLUSTER_NAME,
   EXAMPLE_NAMESPACE,
@@ -21,6 +21,7 @@ of examples/. What is there already is kept, so it may be run again: after a cha
   --recreate    removes the cluster first
   --help        this text
 
+Prints on stdout the line that makes kubectl and helm use it: eval "$(npm run -s kind:up)".
 Needs Debian and root where no image registry is in reach. \`npm run kind:down\` removes it.
 `;
 /** From the first pod of an agent, on a machine that is busy. */
@@ -36,7 +37,7 @@ interface Options {
   readonly help: boolean;
 }
 
-const startedAt = Math.round(Date.now() / 1000);
+const startedAt = Math.floor(Date.now() / 1000);
 // The scripts that are called count from here too.
 process.env['EDGECACHE_STARTED_AT'] = String(startedAt);
 process.exitCode = await main();
@@ -85,7 +86,7 @@ function parseOptions(): Options {
 }
 
 function say(line: string): void {
-  const seconds = Math.round(Date.now() / 1000) - startedAt;
+  const seconds = Math.floor(Date.now() / 1000) - startedAt;
   process.stderr.write(`[${String(seconds).padStart(4)}s] == ${line}\n`);
 }
 
@@ -106,24 +107,38 @@ async function bringUp({ name, bare, offline, recreate }: Options, signal: Abort
       kubeConfig,
       signal,
     });
-    process.stdout.write(`\n${await run('kubectl', ['get', 'ect'], { kubeConfig, signal })}`);
+    process.stderr.write(`\n${await run('kubectl', ['get', 'ect', '-A'], { kubeConfig, signal })}\n`);
   }
   say('all is up');
-  process.stdout.write(nextSteps(cluster.kubeConfig, bare));
+  process.stderr.write(nextSteps(cluster, bare));
+  // Alone on stdout, for the shell: eval "$(npm run -s kind:up)".
+  process.stdout.write(`${environmentOf(cluster)}\n`);
 }
 
-function nextSteps(kubeConfig: string, bare: boolean): string {
-  const environment = `
-Try it:
+function environmentOf({ kubeConfig }: PreparedCluster): string {
+  return `export KUBECONFIG=${kubeConfig} PATH=${TOOLS_DIR}:$PATH`;
+}
 
-  export KUBECONFIG=${kubeConfig} PATH=${TOOLS_DIR}:$PATH
+function nextSteps(cluster: PreparedCluster, bare: boolean): string {
+  const { agent, operator } = cluster.images;
+  if (bare)
+    return `
+The end-to-end tests against this cluster, once the line at the end is in your shell:
+
+  E2E_KUBECONFIG=$KUBECONFIG E2E_IMAGES=${agent},${operator} npm run test:e2e
+
 `;
-  if (bare) return `${environment}  E2E_KUBECONFIG=$KUBECONFIG npm run test:e2e\n`;
-  return `${environment}  kubectl get ect                                   # the tiers: agents, hit ratio, whether all is well
-  kubectl describe ect edge-us-east                 # what is so, why, and what happened
-  helm test ${RELEASE} -n ${OPERATOR_NAMESPACE}           # a real put, lookup and invalidation
+  return `
+Try, once the line at the end is in your shell:
+
+  kubectl get ect -A                       # the tiers: agents, hit ratio, whether all is well
+  kubectl describe ect edge-us-east        # what is so, why, and what happened
+  helm test ${RELEASE} -n ${OPERATOR_NAMESPACE}  # a real put, lookup and invalidation
   kubectl patch ect edge-us-east --type merge -p '{"spec":{"l1":{"ttlSeconds":45}}}'   # reaches agents without a restart
-  kubectl delete pod redis-cluster-0                # a fault; watch: kubectl get ect -w
-  npm run kind:down                                 # the end of it
+  kubectl delete pod redis-cluster-0       # a fault: see kubectl get ect -w
+  npm run kind:down                        # the end of it
+
+docs/quickstart.md goes through it.
+
 `;
 }

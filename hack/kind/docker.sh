@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Sees to it that a Docker daemon answers: installs Docker from Debian and starts dockerd where missing.
 #
-# Usage: hack/kind/docker.sh [--help] [start|stop|status]
+# Usage: hack/kind/docker.sh [--help] [start|stop|stop-idle|status]
 #
-#   start   (default) does nothing if a daemon answers already, whoever started it
-#   stop    ends only the dockerd that `start` started
-#   status  says whether a daemon answers, and whether it is ours
+#   start      (default) does nothing if a daemon answers already, whoever started it
+#   stop       ends only the dockerd that `start` started
+#   stop-idle  the same, and only if it has no container left
+#   status     says whether a daemon answers, and whether it is ours
 #
 # Without an init system dockerd runs in a session of its own. Where the machine lacks CAP_SYS_RESOURCE,
 # containers are started by way of a wrapper around runc, runc-without-sys-resource.
@@ -69,6 +70,16 @@ stop() {
   eventually 60 "end of dockerd" test ! -d "/proc/$pid"
 }
 
+stop-idle() {
+  is_ours && docker_answers >/dev/null 2>&1 || return 0
+  take_lock
+  [[ -z $(docker ps -aq) ]] || {
+    log "dockerd goes on: it has other containers"
+    return 0
+  }
+  stop
+}
+
 status() {
   docker_answers >/dev/null 2>&1 || die "no Docker daemon answers"
   if is_ours; then log "dockerd answers; hack/kind/docker.sh started it"; else log "dockerd answers; it is not ours"; fi
@@ -76,6 +87,6 @@ status() {
 
 case ${1:-start} in
   --help | -h) usage ;;
-  start | stop | status) "${1:-start}" ;;
+  start | stop | stop-idle | status) "${1:-start}" ;;
   *) usage >&2 && exit 2 ;;
 esac

@@ -129,15 +129,15 @@ nodes_are_ready() {
 
 main() {
   parse_arguments "$@"
-  "$KIND_DIR/docker.sh" start
   take_lock
+  "$KIND_DIR/docker.sh" start
   "$KIND_DIR/build-binaries.sh" tools
   IMAGE=$(choose_node_image)
   CONFIG=$("$KIND_DIR/cluster-config.sh" "$NAME" "$IMAGE" ${AUDIT:+"$STATE_DIR/audit-policy.yaml"})
   if [[ -z $RECREATE ]] && cluster_is_good; then
     log "cluster $NAME is up"
   else
-    "$KIND_DIR/down.sh" "$NAME"
+    "$KIND_DIR/down.sh" "$NAME" --keep-docker
     create_cluster
   fi
   # Also for a cluster that was up: what this does is lost when a node is restarted.
@@ -145,7 +145,7 @@ main() {
   await_ready
   # Written last: it says that the cluster was finished.
   echo "$CONFIG" >"$STATE_DIR/config.yaml"
-  log "cluster $NAME is ready: export KUBECONFIG=$KUBECONFIG_FILE PATH=$TOOLS_DIR:\$PATH"
+  log "cluster $NAME is ready: $KUBECONFIG_FILE"
   echo "$KUBECONFIG_FILE"
 }
 

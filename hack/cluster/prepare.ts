@@ -62,11 +62,8 @@ async function buildImages(signal: AbortSignal | undefined): Promise<Images> {
   return { agent, operator };
 }
 
-async function ensureRedis(
-  kubeConfig: string,
-  image: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+/** Six pods that one more forms into a cluster, and keeps one. */
+export async function ensureRedis(kubeConfig: string, image: string, signal?: AbortSignal): Promise<void> {
   const keeper = readFileSync(join(KIND, 'redis-keeper.sh'), 'utf8').trimEnd();
   const manifest = readFileSync(join(KIND, 'redis-cluster.yaml'), 'utf8')
     .replaceAll('@REDIS_IMAGE@', image)

@@ -1,41 +1,85 @@
 import type { TestProject } from 'vitest/node';
 import { run } from '../../../hack/cluster/commands.ts';
-import { type PreparedCluster, prepareCluster } from '../../../hack/cluster/prepare.ts';
-import './cluster.ts';
+import { ensureRedis, type PreparedCluster, prepareCluster } from '../../../hack/cluster/prepare.ts';
+import { EXAMPLE_NAMESPACE, OPERATOR_NAMESPACE, REDIS_SERVICE } from '../../../hack/cluster/settings.ts';
+import { NAMESPACE } from './cluster.ts';
 
 /** Not the name of `npm run kind:up`: the tests kill, drain and uninstall. */
 const CLUSTER = 'edgecache-e2e';
+const EXIT_INTERRUPTED = 130;
+const startedAt = performance.now();
 
 /**
  * The cluster that all files share: that of E2E_KUBECONFIG, or one of kind's that is made here and removed at the end,
  * unless E2E_KEEP=1. What a file needs installed, it installs itself.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const given = process.env['E2E_KUBECONFIG'];
-  if (given !== undefined) {
-    project.provide('cluster', await givenCluster(given));
-    return async () => undefined;
+  const kubeConfig = process.env['E2E_KUBECONFIG'];
+  const interrupt = new AbortController();
+  let remove = kubeConfig === undefined ? removeKindCluster : async () => undefined;
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => {
+      interrupt.abort();
+      void remove().finally(() => process.exit(EXIT_INTERRUPTED));
+    });
+  if (kubeConfig === undefined) {
+    const { signal } = interrupt;
+    project.provide('cluster', await prepareCluster({ name: CLUSTER, say, signal }).catch(orRemove));
+  } else {
+    const given = await givenCluster(kubeConfig);
+    remove = given.clear;
+    project.provide('cluster', given.cluster);
   }
-  const say = (line: string) => process.stderr.write(`== ${line}\n`);
-  project.provide('cluster', await prepareCluster({ name: CLUSTER, say }));
-  return async () => {
-    if (process.env['E2E_KEEP'] === '1')
-      say(`the cluster ${CLUSTER} is kept; hack/kind/down.sh ${CLUSTER} removes it`);
-    else await run('hack/kind/down.sh', [CLUSTER], { isTalkative: true });
-  };
+  say('the cluster is there; the tests begin');
+  return () => remove();
+
+  /** vitest calls no teardown where the setup failed. */
+  async function orRemove(error: unknown): Promise<never> {
+    if (!interrupt.signal.aborted) await remove();
+    throw error;
+  }
 }
 
-/** @throws where somebody uses it: the tests take the operator away. */
-async function givenCluster(kubeConfig: string): Promise<PreparedCluster> {
+function say(line: string): void {
+  const seconds = Math.floor((performance.now() - startedAt) / 1000);
+  process.stderr.write(`[${String(seconds).padStart(4)}s] == ${line}\n`);
+}
+
+async function removeKindCluster(): Promise<void> {
+  if (process.env['E2E_KEEP'] === '1')
+    say(`the cluster ${CLUSTER} is kept; npm run kind:down -- --name ${CLUSTER} removes it`);
+  else await run('hack/kind/down.sh', [CLUSTER], { isTalkative: true });
+}
+
+interface GivenCluster {
+  readonly cluster: PreparedCluster;
+  readonly clear: () => Promise<void>;
+}
+
+/** @throws where somebody uses Edge Cache: the tests take the operator away. */
+async function givenCluster(kubeConfig: string): Promise<GivenCluster> {
   const [agent, operator] = process.env['E2E_IMAGES']?.split(',') ?? [];
   if (agent === undefined || operator === undefined)
     throw new Error(
       'E2E_IMAGES must name the images of agent and operator, with a comma between, where E2E_KUBECONFIG is set',
     );
-  const tiers = await run('kubectl', ['get', 'ect', '-A', '-o', 'name', '--ignore-not-found'], {
-    kubeConfig,
-  }).catch(() => '');
+  const kubectl = (...args: readonly string[]) => run('kubectl', args, { kubeConfig });
+  const tiers = await kubectl('get', 'ect', '-A', '-o', 'name', '--ignore-not-found').catch(() => '');
   if (tiers.trim() !== '')
     throw new Error(`E2E_KUBECONFIG: the cluster has tiers (${tiers.trim()}); delete them first`);
-  return { kubeConfig, images: { agent, operator } };
+  const redis = ['statefulset', REDIS_SERVICE, '-n', EXAMPLE_NAMESPACE];
+  if ((await kubectl('get', ...redis, '--ignore-not-found')) === '') {
+    const image = process.env['E2E_REDIS_IMAGE'];
+    if (image === undefined)
+      throw new Error(
+        `E2E_REDIS_IMAGE must name an image of Redis 7: the cluster has no StatefulSet ${REDIS_SERVICE}`,
+      );
+    say(`making a Redis Cluster of ${image}, which stays`);
+    await ensureRedis(kubeConfig, image);
+  }
+  const clear = async () => {
+    say(`deleting the namespaces ${NAMESPACE} and ${OPERATOR_NAMESPACE}`);
+    await kubectl('delete', 'namespace', NAMESPACE, OPERATOR_NAMESPACE, '--ignore-not-found');
+  };
+  return { cluster: { kubeConfig, images: { agent, operator } }, clear };
 }

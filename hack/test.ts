@@ -19,7 +19,8 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   unit: ['vitest', 'run', '--project', 'unit'],
   integration: ['vitest', 'run', '--project', 'integration'],
   chaos: ['vitest', 'run', '--project', 'chaos'],
-  e2e: ['vitest', 'run', '--project', 'e2e'],
+  // Test by test: a file takes minutes.
+  e2e: ['vitest', 'run', '--project', 'e2e', '--reporter', 'verbose'],
   // After the step that builds its API server, where that is built at all.
   kube: ['vitest', 'run', '--project', 'kube'],
 };

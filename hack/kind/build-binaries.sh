@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds what the cluster needs from Go modules, into the cache, once per version.
 #
-# Usage: hack/kind/build-binaries.sh [--help] tools|node|all
+# Usage: hack/kind/build-binaries.sh [--help] tools|node|kwok|all
 #
-#   tools   kind, helm, kwok, kubectl: what the machine runs
+#   tools   kind, helm, kubectl: what the machine runs
 #   node    Kubernetes, containerd, etcd, CoreDNS, pause: what a node image without a registry is made of
+#   kwok    kwok: what simulates nodes for npm run scale
 #
 # Runs under `nice -n 19`, two compilations at a time (override with GOFLAGS=-p=N).
 # Cold, on two cores, `tools` takes about 3 minutes and `node` about 10.
@@ -124,18 +125,22 @@ link_tools() {
   mkdir -p "$TOOLS_DIR"
   ln -sfn "$(binary_dir kind "$KIND_VERSION")/kind" "$TOOLS_DIR/kind"
   ln -sfn "$(binary_dir helm "$HELM_VERSION")/helm" "$TOOLS_DIR/helm"
-  ln -sfn "$(binary_dir kwok "$KWOK_VERSION")/kwok" "$TOOLS_DIR/kwok"
   ln -sfn "$(binary_dir kubernetes "$KUBERNETES_VERSION")/kubectl" "$TOOLS_DIR/kubectl"
-  ln -sfn "kwok-stages-$KWOK_VERSION.yaml" "$CACHE_DIR/kwok-stages.yaml"
 }
 
 build_tools() {
   build_once kind "$KIND_VERSION" build_kind kind
   build_once kubernetes "$KUBERNETES_VERSION" build_kubernetes kubectl
   build_once helm "$HELM_VERSION" build_helm helm
+  link_tools
+}
+
+build_kwok_tools() {
+  mkdir -p "$TOOLS_DIR"
   build_once kwok "$KWOK_VERSION" build_kwok kwok
   keep_kwok_stages
-  link_tools
+  ln -sfn "$(binary_dir kwok "$KWOK_VERSION")/kwok" "$TOOLS_DIR/kwok"
+  ln -sfn "kwok-stages-$KWOK_VERSION.yaml" "$CACHE_DIR/kwok-stages.yaml"
 }
 
 build_node() {
@@ -150,13 +155,14 @@ build_node() {
 main() {
   case ${1:-} in
     --help | -h) usage && return ;;
-    tools | node | all) ;;
+    tools | node | kwok | all) ;;
     *) usage >&2 && return 2 ;;
   esac
   take_lock
   command -v jq >/dev/null || ensure_packages jq ca-certificates
-  [[ $1 == node ]] || build_tools
-  [[ $1 == tools ]] || build_node
+  case $1 in tools | all) build_tools ;; esac
+  case $1 in node | all) build_node ;; esac
+  case $1 in kwok | all) build_kwok_tools ;; esac
 }
 
 main "$@"

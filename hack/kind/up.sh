@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings up a kind cluster of three nodes in two regions, and everything that it takes: Docker, Go, kind,
-# kubectl, helm, kwok and, where no image registry answers, the node image itself.
+# kubectl, helm and, where no image registry answers, the node image itself.
 #
 # Usage: hack/kind/up.sh [--help] [NAME] [--kubeconfig FILE] [--offline] [--audit] [--recreate]
 #

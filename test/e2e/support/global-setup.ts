@@ -7,7 +7,9 @@ import { NAMESPACE } from './cluster.ts';
 /** Not the name of `npm run kind:up`: the tests kill, drain and uninstall. */
 const CLUSTER = 'edgecache-e2e';
 const EXIT_INTERRUPTED = 130;
-const startedAt = performance.now();
+const startedAt = Math.floor(Date.now() / 1000);
+// The scripts that are called count from here too.
+process.env['EDGECACHE_STARTED_AT'] = String(startedAt);
 
 /**
  * The cluster that all files share: that of E2E_KUBECONFIG, or one of kind's that is made here and removed at the end,
@@ -41,7 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 function say(line: string): void {
-  const seconds = Math.floor((performance.now() - startedAt) / 1000);
+  const seconds = Math.floor(Date.now() / 1000) - startedAt;
   process.stderr.write(`[${String(seconds).padStart(4)}s] == ${line}\n`);
 }
 

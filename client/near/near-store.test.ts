@@ -60,6 +60,26 @@ describe('an answer', () => {
     expect(store.admit('ns', 'never changed', value('0-1'), ticket)).toBe(false);
   });
 
+  it('is held by none of those who share it, where its key changed under way', () => {
+    const tickets = [store.ticket(0), store.ticket(0)];
+    change(['k'], '6-0');
+    for (const ticket of tickets) {
+      expect(store.admit('ns', 'k', value('5-0'), ticket)).toBe(false);
+      // What is not held is said all the same, so that nobody is given an older one.
+      change(['k'], '5-0');
+    }
+    expect(store.get('ns', 'k', 0)).toBeUndefined();
+  });
+
+  it('is not held where this process changed its key under way, and heard of it as well', () => {
+    const ticket = store.ticket(0);
+    change(['k'], '');
+    const later = store.ticket(0);
+    change(['k'], '6-0');
+    expect(store.admit('ns', 'k', value('6-0'), ticket)).toBe(false);
+    expect(store.admit('ns', 'k', value('6-0'), later)).toBe(true);
+  });
+
   it('does not replace a newer one', () => {
     hold('k', '9-0');
     expect(hold('k', '8-0')).toBe(false);

@@ -45,16 +45,21 @@ export interface NearInvalidation {
   readonly version: string;
 }
 
+/** What is known to have happened to a key. */
 interface Change {
-  readonly mark: number;
-  readonly version: string;
+  /** When it was last heard of a version. */
+  mark: number;
+  /** The newest version heard of, whichever came last. */
+  version: string;
+  /** When it last changed to something whose version is not known. */
+  unversionedAt: number;
 }
 
 interface Space {
   readonly limits: NearLimits;
   readonly entries: LRUCache<string, NearEntry>;
   readonly keysByTag: Map<string, Set<string>>;
-  /** Last change of each key, for lookups under way. */
+  /** What happened to each key, for lookups under way. */
   readonly changed: Map<string, Change>;
   /** Last change that could concern any key. */
   widelyChangedAt: number;
@@ -73,6 +78,7 @@ export interface NearCounters {
 
 /** Beside key, value and tags: the entry's object, its slots in map and list, the Buffer's own head. */
 const OVERHEAD_BYTES = 300;
+const NEVER = -1;
 /** Changes remembered one by one; beyond, all keys count as changed. */
 const MAX_REMEMBERED = 4_096;
 
@@ -188,19 +194,33 @@ export class NearStore {
 
   #isOvertaken(space: Space, key: string, value: NearValue, ticket: Ticket): boolean {
     const change = space.changed.get(key);
-    if (change === undefined || change.mark <= ticket.mark) return false;
-    return change.version === '' || compareVersions(value.version, change.version) < 0;
+    if (change === undefined) return false;
+    if (change.unversionedAt > ticket.mark) return true;
+    return change.mark > ticket.mark && compareVersions(value.version, change.version) < 0;
   }
 
   #invalidateKey(space: Space, key: string, version: string): void {
-    if (space.changed.size >= MAX_REMEMBERED) {
-      space.changed.clear();
-      space.widelyChangedAt = this.#mark;
-    }
-    space.changed.set(key, { mark: this.#mark, version });
+    this.#remember(space, key, version);
     const held = space.entries.peek(key);
     if (held === undefined) return;
     if (version === '' || compareVersions(held.version, version) < 0) this.#drop(space, key);
+  }
+
+  #remember(space: Space, key: string, version: string): void {
+    const known = space.changed.get(key);
+    if (known === undefined) {
+      if (space.changed.size >= MAX_REMEMBERED) {
+        space.changed.clear();
+        space.widelyChangedAt = this.#mark;
+      }
+      const unversionedAt = version === '' ? this.#mark : NEVER;
+      space.changed.set(key, { mark: this.#mark, version, unversionedAt });
+    } else if (version === '') known.unversionedAt = this.#mark;
+    else {
+      known.mark = this.#mark;
+      // An older version may be heard of after a newer one: an answer that was overtaken says its own.
+      if (known.version === '' || compareVersions(known.version, version) < 0) known.version = version;
+    }
   }
 
   #drop(space: Space, key: string): void {

@@ -95,11 +95,9 @@ async function bringUp({ name, bare, offline, recreate }: Options, signal: Abort
   const cluster = await prepareCluster({ name, say, signal, upArguments });
   if (!bare) {
     say('installing the operator with Helm');
-    await installOperator(
-      cluster,
-      ['--set', `test.tier=edge-us-east,test.namespace=${EXAMPLE_NAMESPACE}`],
+    await installOperator(cluster, ['--set', `test.tier=edge-us-east,test.namespace=${EXAMPLE_NAMESPACE}`], {
       signal,
-    );
+    });
     say('making the tiers of examples/');
     const { kubeConfig } = cluster;
     await run('kubectl', ['apply', '-f', EXAMPLES], { kubeConfig, signal });

@@ -79,11 +79,17 @@ export async function ensureRedis(kubeConfig: string, image: string, signal?: Ab
   await kubectl(['rollout', 'status', `statefulset/${REDIS_SERVICE}`, '--timeout', ROLLOUT_TIMEOUT]);
 }
 
+export interface InstallOptions {
+  /** Folder of another chart than that of these sources. */
+  readonly chart?: string;
+  readonly signal?: AbortSignal;
+}
+
 /** Installs the chart, or upgrades it, and waits for the operator. */
 export async function installOperator(
   { kubeConfig, images }: PreparedCluster,
   helmArguments: readonly string[] = [],
-  signal?: AbortSignal,
+  { chart = CHART, signal }: InstallOptions = {},
 ): Promise<void> {
   const namespace = {
     apiVersion: 'v1',
@@ -94,7 +100,7 @@ export async function installOperator(
   const common = ['--namespace', OPERATOR_NAMESPACE, '--wait', '--timeout', ROLLOUT_TIMEOUT];
   await run(
     'helm',
-    ['upgrade', '--install', RELEASE, CHART, ...common, ...imageValues(images), ...helmArguments],
+    ['upgrade', '--install', RELEASE, chart, ...common, ...imageValues(images), ...helmArguments],
     {
       kubeConfig,
       signal,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OPERATOR_NAMESPACE, RELEASE } from '../../hack/cluster/settings.ts';
 import { eventually } from '../../operator/testing/eventually.ts';
 import { helm, kubectl, NAMESPACE } from './support/cluster.ts';
-import { ensureInstalled } from './support/install.ts';
+import { ensureInstalled, installOlderChart, OLDER_WORDS } from './support/install.ts';
 import { connectClients, type NodeClient, serviceOf } from './support/node-client.ts';
 import { operators } from './support/operators.ts';
 import { agentsOf, awaitSettled, childrenOf, deleteTiers, makeTier, READY_MS } from './support/tiers.ts';
@@ -44,11 +44,13 @@ async function whileServing(action: () => Promise<unknown>): Promise<void> {
   expect(await identities()).toEqual(before);
 }
 
-test('helm upgrade replaces the operator while tiers stay and agents serve', async () => {
+test('helm upgrade from an older chart replaces operator and CRD while tiers stay and agents serve', async () => {
+  const crd = () => kubectl('get', 'crd', 'edgecachetiers.edgecache.dev', '-o', 'yaml');
+  await installOlderChart();
+  expect(await crd()).toContain(OLDER_WORDS);
   const old = (await operators()).map(({ uid }) => uid);
-  await whileServing(() =>
-    ensureInstalled('--set', 'operator.workers=8,operator.podAnnotations.e2e=upgraded'),
-  );
+  await whileServing(() => ensureInstalled());
+  expect(await crd()).not.toContain(OLDER_WORDS);
   expect((await operators()).filter(({ uid }) => old.includes(uid))).toEqual([]);
   await awaitSettled(TIER, 2);
 });

@@ -18,26 +18,41 @@ process.env['EDGECACHE_STARTED_AT'] = String(startedAt);
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const kubeConfig = process.env['E2E_KUBECONFIG'];
   const interrupt = new AbortController();
-  let remove = kubeConfig === undefined ? removeKindCluster : async () => undefined;
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
+  const preparing = kubeConfig === undefined ? ownCluster(interrupt.signal) : givenCluster(kubeConfig);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    // vitest's own listener ends the process within a millisecond, and leaves the cluster behind.
+    process.removeAllListeners(name);
     process.once(name, () => {
       interrupt.abort();
-      void remove().finally(() => process.exit(EXIT_INTERRUPTED));
+      void preparing
+        .then(
+          ({ remove }) => remove(),
+          () => (kubeConfig === undefined ? removeKindCluster() : undefined),
+        )
+        .finally(() => process.exit(EXIT_INTERRUPTED));
     });
-  if (kubeConfig === undefined) {
-    const { signal } = interrupt;
-    project.provide('cluster', await prepareCluster({ name: CLUSTER, say, signal }).catch(orRemove));
-  } else {
-    const given = await givenCluster(kubeConfig);
-    remove = given.clear;
-    project.provide('cluster', given.cluster);
   }
+  const { cluster, remove } = await preparing.catch(async (error: unknown) => {
+    // The listener ends it, when all is removed.
+    if (interrupt.signal.aborted) await new Promise(() => undefined);
+    throw error;
+  });
+  project.provide('cluster', cluster);
   say('the cluster is there; the tests begin');
-  return () => remove();
+  return remove;
+}
 
-  /** vitest calls no teardown where the setup failed. */
-  async function orRemove(error: unknown): Promise<never> {
-    if (!interrupt.signal.aborted) await remove();
+interface SharedCluster {
+  readonly cluster: PreparedCluster;
+  readonly remove: () => Promise<void>;
+}
+
+async function ownCluster(signal: AbortSignal): Promise<SharedCluster> {
+  try {
+    return { cluster: await prepareCluster({ name: CLUSTER, say, signal }), remove: removeKindCluster };
+  } catch (error) {
+    // vitest calls no teardown where the setup failed.
+    if (!signal.aborted) await removeKindCluster();
     throw error;
   }
 }
@@ -53,13 +68,8 @@ async function removeKindCluster(): Promise<void> {
   else await run('hack/kind/down.sh', [CLUSTER], { isTalkative: true });
 }
 
-interface GivenCluster {
-  readonly cluster: PreparedCluster;
-  readonly clear: () => Promise<void>;
-}
-
 /** @throws where somebody uses Edge Cache: the tests take the operator away. */
-async function givenCluster(kubeConfig: string): Promise<GivenCluster> {
+async function givenCluster(kubeConfig: string): Promise<SharedCluster> {
   const [agent, operator] = process.env['E2E_IMAGES']?.split(',') ?? [];
   if (agent === undefined || operator === undefined)
     throw new Error(
@@ -79,9 +89,9 @@ async function givenCluster(kubeConfig: string): Promise<GivenCluster> {
     say(`making a Redis Cluster of ${image}, which stays`);
     await ensureRedis(kubeConfig, image);
   }
-  const clear = async () => {
+  const remove = async () => {
     say(`deleting the namespaces ${NAMESPACE} and ${OPERATOR_NAMESPACE}`);
     await kubectl('delete', 'namespace', NAMESPACE, OPERATOR_NAMESPACE, '--ignore-not-found');
   };
-  return { cluster: { kubeConfig, images: { agent, operator } }, clear };
+  return { cluster: { kubeConfig, images: { agent, operator } }, remove };
 }

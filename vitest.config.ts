@@ -4,6 +4,8 @@ const slow = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
+    // For the cluster of the end-to-end tests to be removed.
+    teardownTimeout: 120_000,
     projects: [
       {
         test: {

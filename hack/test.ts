@@ -39,7 +39,11 @@ if (unknown !== undefined) {
 if (chosen.includes('integration') || chosen.includes('chaos')) ensureRedisServer();
 
 // While a step runs this is asleep. Ctrl-C reaches the step as well, which cleans up after itself: wait for it.
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => undefined);
+let isInterrupted = false;
+for (const name of ['SIGINT', 'SIGTERM'] as const)
+  process.on(name, () => {
+    isInterrupted = true;
+  });
 
 const EXIT_INTERRUPTED = 130;
 const failed: string[] = [];
@@ -47,8 +51,10 @@ for (const step of chosen) {
   const [command = '', ...args] = STEPS[step] ?? [];
   const startedAt = performance.now();
   process.stdout.write(`\n== ${step}: ${command} ${args.join(' ')}\n`);
-  const { status, signal } = spawnSync(command, args, { stdio: 'inherit' });
-  if (status === EXIT_INTERRUPTED || signal === 'SIGINT' || signal === 'SIGTERM') {
+  const { status } = spawnSync(command, args, { stdio: 'inherit' });
+  // A signal that came meanwhile is told of in the next turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  if (isInterrupted) {
     process.stdout.write(`== ${step}: interrupted\n`);
     process.exit(EXIT_INTERRUPTED);
   }

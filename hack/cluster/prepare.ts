@@ -29,7 +29,7 @@ const ROLLOUT_TIMEOUT = '240s';
 /** A kind cluster that knows the images of these sources and has a Redis Cluster. What is there already is kept. */
 export async function prepareCluster(options: PrepareOptions): Promise<PreparedCluster> {
   const { name, say, signal } = options;
-  say(`bringing up the kind cluster ${name} and building the images (from nothing in any cache: 15 minutes)`);
+  say(`bringing up the kind cluster ${name} and building the images (with nothing in any cache: 15 minutes)`);
   await run(join(KIND, 'docker.sh'), ['start'], { signal, isTalkative: true });
   const [kubeConfig, images] = await together(
     lastLine(run(join(KIND, 'up.sh'), [name, ...(options.upArguments ?? [])], { signal, isTalkative: true })),
@@ -55,7 +55,7 @@ async function lastLine(output: Promise<string>): Promise<string> {
 }
 
 async function buildImages(signal: AbortSignal | undefined): Promise<Images> {
-  const lines = (await run('bash', ['hack/build-images'], { signal })).trim().split('\n');
+  const lines = (await run('bash', ['hack/build-images'], { signal, isTalkative: true })).trim().split('\n');
   const [agent, operator] = lines.slice(-2);
   if (agent === undefined || operator === undefined)
     throw new Error(`hack/build-images printed no two names: ${lines}`);

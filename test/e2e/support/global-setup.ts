@@ -18,28 +18,32 @@ process.env['EDGECACHE_STARTED_AT'] = String(startedAt);
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const kubeConfig = process.env['E2E_KUBECONFIG'];
   const interrupt = new AbortController();
+  let removing: Promise<void> | undefined;
+  // vitest, whose workers Ctrl-C ends as well, may ask for it while the listener is at it.
+  const removal = () => {
+    removing ??= preparing.then(
+      ({ remove }) => remove(),
+      () => (kubeConfig === undefined ? removeKindCluster() : undefined),
+    );
+    return removing;
+  };
   const preparing = kubeConfig === undefined ? ownCluster(interrupt.signal) : givenCluster(kubeConfig);
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     // vitest's own listener ends the process within a millisecond, and leaves the cluster behind.
     process.removeAllListeners(name);
     process.once(name, () => {
       interrupt.abort();
-      void preparing
-        .then(
-          ({ remove }) => remove(),
-          () => (kubeConfig === undefined ? removeKindCluster() : undefined),
-        )
-        .finally(() => process.exit(EXIT_INTERRUPTED));
+      void removal().finally(() => process.exit(EXIT_INTERRUPTED));
     });
   }
-  const { cluster, remove } = await preparing.catch(async (error: unknown) => {
+  const { cluster } = await preparing.catch(async (error: unknown) => {
     // The listener ends it, when all is removed.
     if (interrupt.signal.aborted) await new Promise(() => undefined);
     throw error;
   });
   project.provide('cluster', cluster);
   say('the cluster is there; the tests begin');
-  return remove;
+  return removal;
 }
 
 interface SharedCluster {

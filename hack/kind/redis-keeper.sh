@@ -10,11 +10,12 @@ ask() { timeout 3 redis-cli -h "$1" -p "$port" "${@:2}" 2>/dev/null | tr -d '\r'
 members() { getent ahostsv4 "$SERVICE" | awk '{ print $1 }' | sort -u; }
 known_nodes() { ask "$1" cluster info | sed -n 's/^cluster_known_nodes://p'; }
 
-# Address of a pod that is in a cluster of more than itself.
+# Address of a pod that knows who has each slot, and hence is in a cluster. A pod that has just been met does not: of a
+# master that has failed it hears, but not of its slots, and so would have it forgotten before a replica takes over.
 a_member() {
   local ip
   for ip in "$@"; do
-    [[ $(known_nodes "$ip") =~ ^[0-9]+$ ]] && (($(known_nodes "$ip") > 1)) && echo "$ip" && return
+    ask "$ip" cluster info | grep -qx cluster_slots_assigned:16384 && echo "$ip" && return
   done
   return 1
 }

@@ -69,12 +69,16 @@ if (address === undefined) {
   process.exit(2);
 }
 const deadline = Date.now() + PATIENCE_MS;
+let said = '';
 for (;;) {
   try {
     console.log(await check(address, namespace));
     process.exit(0);
   } catch (error) {
-    console.error(`${address}: ${error instanceof Error ? error.message : String(error)}`);
+    const why = `${address}: ${error instanceof Error ? error.message : String(error)}`;
+    // Once a second for a minute would hide what else there is to read.
+    if (why !== said) console.error(why);
+    said = why;
     if (Date.now() > deadline) process.exit(1);
     await delay(1_000, new AbortController().signal);
   }

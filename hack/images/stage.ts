@@ -3,6 +3,7 @@
  * with what that needs. No developer's tool gets in, and each image has its own packages.
  * Usage: node hack/images/stage.ts FOLDER. Prints the hash of what was staged.
  */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +15,9 @@ const SOURCES: Readonly<Record<string, readonly string[]>> = {
   agent: ['agent', 'api', 'proto', 'package.json', 'LICENSE'],
   operator: ['operator', 'api', 'proto', 'package.json', 'LICENSE'],
 };
-/** Never read at run time, and often most of a package. */
+/** Never read at run time, and often most of a package. Folders only at its top: deeper ones may be code (yaml has dist/doc). */
 const DEAD_WEIGHT =
-  /(\.d\.[cm]?ts|\.map|\.md|\.markdown|\.tsbuildinfo)$|[/\\](tests?|__tests__|docs?|examples?|\.github)[/\\]/;
+  /(\.d\.[cm]?ts|\.map|\.md|\.markdown|\.tsbuildinfo)$|^node_modules\/(@[^/]+\/)?[^/]+\/(tests?|__tests__|docs?|examples?|\.github)\//;
 const UNWANTED_SOURCE = /(\.test\.ts|\.golden\.json|[/\\]__snapshots__[/\\].*)$/;
 /** Fixed times make equal contents equal layers. */
 const EPOCH = new Date('2020-01-01T00:00:00Z');
@@ -34,6 +35,8 @@ function stage(target: string): void {
   mkdirSync(target, { recursive: true });
   copy('node_modules/node/bin/node', join(target, 'node'));
   chmodSync(join(target, 'node'), 0o755);
+  // A quarter of it is symbols for debuggers. Without binutils they stay.
+  spawnSync('strip', ['--strip-unneeded', join(target, 'node')]);
   for (const [image, sources] of Object.entries(SOURCES)) {
     const folder = join(target, image);
     for (const source of sources) copy(source, join(folder, source), UNWANTED_SOURCE);

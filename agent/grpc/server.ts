@@ -3,7 +3,6 @@ import {
   type handleUnaryCall,
   Metadata,
   Server,
-  ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -24,16 +23,18 @@ import {
   type WatchResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { refused } from '../cache/answer.ts';
-import { AgentError, messageOf } from '../errors.ts';
+import { messageOf } from '../errors.ts';
 import type { Service } from '../service.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import { encodeBatch } from './batch-encoder.ts';
+import { listen } from './listen.ts';
 import { LookupStream } from './lookup-stream.ts';
 import { codeOf, toRefusal, toServiceError } from './status.ts';
 import { Turns } from './turns.ts';
 import { serveFollow, serveWatch } from './watch-stream.ts';
 
 export interface GrpcServerOptions {
+  /** One or more, separated by commas. */
   readonly address: string;
   readonly nodeId: string;
   /** Of this process: another one of the same node has another. */
@@ -85,22 +86,9 @@ export class GrpcServer {
     reflection().addToServer(this.#server);
   }
 
-  /** @returns the port. @throws AgentError EC_LISTEN_FAILED */
+  /** @returns the TCP port. @throws AgentError EC_LISTEN_FAILED */
   listen(): Promise<number> {
-    const { address } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-        if (error === null) resolve(port);
-        else
-          reject(
-            new AgentError(
-              'EC_LISTEN_FAILED',
-              `cannot listen on ${address} (CACHE_GRPC_ADDRESS): ${error.message}`,
-              { cause: error },
-            ),
-          );
-      });
-    });
+    return listen(this.#server, this.#options.address);
   }
 
   setServing(serving: boolean): void {
@@ -144,6 +132,7 @@ export class GrpcServer {
       invalidate: this.#unary((request) => service.invalidate(request)),
       publish: this.#unary((request) => service.publish(request)),
       fill: this.#unary((request) => service.fill(request)),
+      release: this.#unary((request) => service.release(request)),
       stats: this.#unary(() => stats()),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),

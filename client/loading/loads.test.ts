@@ -1,9 +1,10 @@
+import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../../hack/local/children.ts';
-import type { FillRequest } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import { type FillRequest, GetResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { anyJson } from '../codec.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../edge-cache-client.ts';
-import { FakeAgent } from '../testing/fake-agent.ts';
+import { FakeAgent, fails } from '../testing/fake-agent.ts';
 
 const codec = anyJson;
 let agent: FakeAgent;
@@ -212,11 +213,62 @@ describe('who joins a load', () => {
     expect(await second).toBe('new');
   });
 
+  it.each([
+    ['whose fill was accepted before a change', () => ({ accepted: true, version: '1-0', ttlMs: 1_000 })],
+    ['whose fill failed', fails(status.UNAVAILABLE)],
+  ])('%s, and answered after it, is given what is true after it', async (_, answer) => {
+    const late = aPromise<void>();
+    agent.next('fill', async (request) => {
+      await late.promise;
+      return answer(request);
+    });
+    const first = client.getOrLoad('ns', 'k', async () => 'old', { codec });
+    await until('it fills', () => agent.calls('fill').length === 1);
+    await connect().invalidate('ns', { keys: ['k'] });
+    const second = client.getOrLoad('ns', 'k', async () => 'new', { codec });
+    late.resolve();
+    expect(await first).toBe('old');
+    expect(await second).toBe('new');
+  });
+
+  it('that was not cached is not given what its loader had found before', async () => {
+    agent.next('lookup', () => ({ items: [GetResponse.create({ degraded: true })] }));
+    agent.next('lookup', () => ({ items: [GetResponse.create({ degraded: true })] }));
+    const truth = aPromise<string>();
+    const first = client.getOrLoad('ns', 'k', () => truth.promise, { codec });
+    await until('it loads', () => loads.length === 1);
+    const second = client.getOrLoad('ns', 'k', async () => 'new', { codec });
+    truth.resolve('old');
+    expect(await first).toBe('old');
+    expect(await second).toBe('new');
+  });
+
   it('before it was sent is given the same', async () => {
     await client.put('ns', 'k', 1);
     const values = await Promise.all([1, 2, 3].map(() => client.getOrLoad('ns', 'k', async () => 2)));
     expect(values).toEqual([1, 1, 1]);
     expect(agent.calls('get').length + agent.calls('lookup').length).toBe(1);
+  });
+});
+
+describe('a lease', () => {
+  it.each([
+    ['the loader fails', async () => Promise.reject(new Error('the source is away')), codec],
+    [
+      'what it gives cannot be encoded',
+      async () => 1,
+      {
+        ...codec,
+        encode: () => {
+          throw new Error('not in this form');
+        },
+      },
+    ],
+  ])('is given back where %s, so that the next may try at once', async (_, loader, coded) => {
+    await expect(client.getOrLoad('ns', 'k', loader, { codec: coded })).rejects.toThrow();
+    await until('it is given back', () => agent.calls('release').length === 1);
+    expect(await connect().getOrLoad('ns', 'k', async () => 2, { codec })).toBe(2);
+    expect(loads).toEqual(['miss', 'miss']);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * What `helm test` runs: puts an entry by one agent, looks it up, invalidates it, and sees that it is gone.
- * Usage: node operator/lookup-check.ts HOST:PORT [NAMESPACE]
+ * Usage: node operator/lookup-check.js HOST:PORT [NAMESPACE]
  */
 import { randomUUID } from 'node:crypto';
 import { credentials, Metadata, status } from '@grpc/grpc-js';
@@ -65,7 +65,7 @@ async function check(address: string, namespace: string): Promise<string> {
 
 const [address, namespace = 'historical'] = process.argv.slice(2);
 if (address === undefined) {
-  console.error('Usage: node operator/lookup-check.ts HOST:PORT [NAMESPACE]');
+  console.error('Usage: node operator/lookup-check.js HOST:PORT [NAMESPACE]');
   process.exit(2);
 }
 const deadline = Date.now() + PATIENCE_MS;

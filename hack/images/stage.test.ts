@@ -15,8 +15,8 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test.each([
-  ['agent', ['agent/main.ts', '--help'], 'Starts a cache agent'],
-  ['operator', ['operator/lookup-check.ts'], 'Usage: node operator/lookup-check.ts'],
+  ['agent', ['agent/main.js', '--help'], 'Starts a cache agent'],
+  ['operator', ['operator/lookup-check.js'], 'Usage: node operator/lookup-check.js'],
 ])(
   'what is staged for the %s image runs by itself',
   (image, args, text) => {
@@ -33,7 +33,7 @@ test.each([
 
 test('the operator’s image has all that its main program imports', () => {
   // Without a cluster it ends by its own words, not by a module that is missing.
-  const { stderr, stdout } = spawnSync(process.execPath, ['operator/main.ts'], {
+  const { stderr, stdout } = spawnSync(process.execPath, ['operator/main.js'], {
     cwd: join(folder, 'operator'),
     encoding: 'utf8',
     timeout: 30_000,
@@ -45,6 +45,6 @@ test('the operator’s image has all that its main program imports', () => {
 
 test('the agent’s image runs Node by the flags that were measured to be best', () => {
   const flags = readFileSync(here('../node-flags'), 'utf8').trim().split(/\s+/);
-  const entrypoint = ['node', ...flags, 'agent/main.ts'].map((word) => JSON.stringify(word)).join(', ');
+  const entrypoint = ['node', ...flags, 'agent/main.js'].map((word) => JSON.stringify(word)).join(', ');
   expect(readFileSync(here('Dockerfile'), 'utf8')).toContain(`ENTRYPOINT [${entrypoint}]`);
 });

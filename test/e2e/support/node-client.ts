@@ -8,7 +8,8 @@ import { eventually } from '../../../operator/testing/eventually.ts';
 import { apply, NAMESPACE, pods } from './cluster.ts';
 import { READY_MS } from './tiers.ts';
 
-const PROGRAM = readFileSync(new URL('../in-pod.ts', import.meta.url), 'utf8');
+/** The image has what it imports compiled. */
+const PROGRAM = readFileSync(new URL('../in-pod.ts', import.meta.url), 'utf8').replaceAll(".ts';", ".js';");
 const SELECTOR = 'app=e2e-client';
 const CALL_MS = 3_000;
 

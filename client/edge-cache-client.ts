@@ -92,7 +92,7 @@ export class EdgeCacheClient {
     }
     const ask = (request: GetRequest, ms: number | undefined) => this.#ask(request, ms);
     this.#loads = new Loads({ pool, ask, near: this.#near, hooks, deadlineMs, now, random });
-    this.#batches = new BatchAsks(pool, deadlineMs);
+    this.#batches = new BatchAsks(pool, this.#lookups, deadlineMs);
     this.#changes = new ChangeSender({
       pool,
       deadlineMs,

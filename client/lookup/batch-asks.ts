@@ -1,17 +1,21 @@
-import { EdgeCacheService, type GetRequest } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import type { GetRequest } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import type { AgentPool } from '../agent-pool.ts';
 import type { NearCache } from '../near/near-cache.ts';
+import { batchGet } from './lookup-batch.ts';
+import type { Lookups } from './lookups.ts';
 import type { Asked } from './pending-lookup.ts';
 
 const MAX_BATCH = 1024;
 
-/** Many lookups that one caller makes at once: calls of their own, as large as an agent takes them. */
+/** Many lookups that one caller makes at once: batches as large as an agent takes them, on the stream where there is one. */
 export class BatchAsks {
   readonly #pool: AgentPool;
+  readonly #lookups: Lookups | undefined;
   readonly #deadlineMs: number;
 
-  constructor(pool: AgentPool, deadlineMs: number) {
+  constructor(pool: AgentPool, lookups: Lookups | undefined, deadlineMs: number) {
     this.#pool = pool;
+    this.#lookups = lookups;
     this.#deadlineMs = deadlineMs;
   }
 
@@ -28,15 +32,14 @@ export class BatchAsks {
     const batches: GetRequest[][] = [];
     for (let i = 0; i < requests.length; i += MAX_BATCH) batches.push(requests.slice(i, i + MAX_BATCH));
     const ticket = near?.ticket();
-    const options = { split: false, wantTags: near !== undefined, refreshBelowMs: 0 };
+    const wantTags = near !== undefined;
     const replies = await Promise.all(
-      batches.map((items, id) =>
-        this.#pool.call(EdgeCacheService.batchGet, { id, items, ...options }, deadlineMs),
+      batches.map(
+        (items) =>
+          this.#lookups?.askTogether(items, deadlineMs) ?? batchGet(this.#pool, items, deadlineMs, wantTags),
       ),
     );
-    const answers = replies.flatMap(({ message, node, agent }) =>
-      message.items.map((answer) => ({ answer, node, agent })),
-    );
+    const answers = replies.flat();
     if (near === undefined || ticket === undefined) return answers;
     requests.forEach(({ namespace, key }, i) => {
       const asked = answers[i];

@@ -6,7 +6,7 @@ import {
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { type AgentLink, identityOf } from '../agent-link.ts';
 import { fromRefusal } from '../errors.ts';
-import type { PendingLookup } from './pending-lookup.ts';
+import type { LookupBatch } from './lookup-batch.ts';
 
 export interface LookupStreamHandlers {
   /** The agent has said something about a batch, so many milliseconds after it was sent. */
@@ -15,12 +15,12 @@ export interface LookupStreamHandlers {
   readonly room: () => void;
   /** A batch was not answered in time; told once for each. */
   readonly late: () => void;
-  /** Over, with the lookups that were not answered. No error: the agent ended it in order. */
-  readonly over: (unanswered: PendingLookup[], error: ServiceError | undefined) => void;
+  /** Over, with the batches that were not answered whole. No error: the agent ended it in order. */
+  readonly over: (unanswered: LookupBatch[], error: ServiceError | undefined) => void;
 }
 
-interface Batch {
-  readonly lookups: readonly PendingLookup[];
+interface Sent {
+  readonly batch: LookupBatch;
   readonly sentAt: number;
   left: number;
   heard: boolean;
@@ -33,7 +33,7 @@ export class LookupStream {
   readonly #handlers: LookupStreamHandlers;
   readonly #wantTags: boolean;
   readonly #now: () => number;
-  readonly #batches = new Map<number, Batch>();
+  readonly #sent = new Map<number, Sent>();
   #identity = { node: '', agent: '' };
   #id = 0;
   #unheard = 0;
@@ -73,22 +73,22 @@ export class LookupStream {
     return !this.#over;
   }
 
-  send(lookups: readonly PendingLookup[]): void {
+  send(batch: LookupBatch): void {
     this.#id += 1;
     const id = this.#id;
-    const batch: Batch = { lookups, sentAt: this.#now(), left: lookups.length, heard: false };
+    const { requests, split } = batch;
+    const sent: Sent = { batch, sentAt: this.#now(), left: requests.length, heard: false };
     let late = false;
-    const noteLate = () => {
-      if (late || batch.heard) return;
+    batch.late = () => {
+      if (late || sent.heard) return;
       late = true;
       this.#handlers.late();
     };
-    for (const lookup of lookups) lookup.late = noteLate;
-    this.#batches.set(id, batch);
-    this.#unheard += 1;
-    const items = lookups.map(({ request }) => request);
-    // Split, because a hit should not wait for what has to be fetched for another caller.
-    if (!this.#stream.write({ id, items, split: true, wantTags: this.#wantTags, refreshBelowMs: 0 }))
+    this.#sent.set(id, sent);
+    // A batch that is not split is answered when its last lookup is: others need not wait for that.
+    if (split) this.#unheard += 1;
+    const items = [...requests];
+    if (!this.#stream.write({ id, items, split, wantTags: this.#wantTags, refreshBelowMs: 0 }))
       this.#blocked = true;
   }
 
@@ -102,36 +102,36 @@ export class LookupStream {
   }
 
   #receive({ id, items, places, refusal }: BatchGetResponse): void {
-    const batch = this.#batches.get(id);
-    if (batch === undefined) return;
-    if (!batch.heard) {
-      batch.heard = true;
-      this.#unheard -= 1;
-      this.#handlers.heard(this.#now() - batch.sentAt);
+    const sent = this.#sent.get(id);
+    if (sent === undefined) return;
+    const { batch } = sent;
+    if (!sent.heard) {
+      sent.heard = true;
+      if (batch.split) this.#unheard -= 1;
+      this.#handlers.heard(this.#now() - sent.sentAt);
     }
     if (refusal !== undefined) {
-      const failed = places.length === 0 ? batch.lookups : places.map((place) => batch.lookups[place]);
-      for (const lookup of failed) lookup?.fail(fromRefusal(refusal));
-      batch.left -= failed.length;
+      const failed = places.length === 0 ? batch.requests.keys() : places;
+      for (const place of failed) {
+        batch.fail(place, fromRefusal(refusal));
+        sent.left -= 1;
+      }
     } else {
+      const { node, agent } = this.#identity;
       items.forEach((answer, i) => {
-        const lookup = batch.lookups[places.length === 0 ? i : (places[i] ?? -1)];
-        if (answer.refusal !== undefined) lookup?.fail(fromRefusal(answer.refusal));
-        else lookup?.answer({ answer, ...this.#identity });
+        batch.answer(places.length === 0 ? i : (places[i] ?? -1), { answer, node, agent });
       });
-      batch.left -= items.length;
+      sent.left -= items.length;
     }
-    if (batch.left <= 0) this.#batches.delete(id);
+    if (sent.left <= 0) this.#sent.delete(id);
     this.#handlers.room();
   }
 
   #finish(error: ServiceError | undefined): void {
     if (this.#over) return;
     this.#over = true;
-    const unanswered = [...this.#batches.values()].flatMap(({ lookups }) =>
-      lookups.filter((lookup) => !lookup.over),
-    );
-    this.#batches.clear();
+    const unanswered = [...this.#sent.values()].map(({ batch }) => batch);
+    this.#sent.clear();
     this.#handlers.over(unanswered, error);
   }
 }

@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../../hack/local/children.ts';
 import type { BatchGetRequest } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import { anyJson } from '../codec.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../edge-cache-client.ts';
 import { UnknownNamespaceError } from '../errors.ts';
 import { FakeAgent, failure } from '../testing/fake-agent.ts';
@@ -65,6 +66,56 @@ describe('lookups of one turn', () => {
     const right = client.get('ns', 'k');
     await expect(wrong).rejects.toThrow(UnknownNamespaceError);
     expect(await right).toMatchObject({ value: 2 });
+  });
+});
+
+describe('lookups that one caller makes at once', () => {
+  it('are a batch of their own on the stream, answered in the order asked', async () => {
+    await client.put('ns', 'other', 2);
+    const both = [client.getMany('ns', ['k', 'absent', 'other']), client.getMany('ns', ['other'])];
+    const [first, second] = await Promise.all(both);
+    expect(first?.map(({ status }) => status)).toEqual(['hit', 'miss', 'hit']);
+    expect(second).toMatchObject([{ value: 2, node: 'fake' }]);
+    const keys = batches().map(({ items, split }) => [split, ...items.map(({ key }) => key)]);
+    expect(keys).toEqual([
+      [false, 'k', 'absent', 'other'],
+      [false, 'other'],
+    ]);
+    expect(agent.calls('batchGet')).toEqual([]);
+  });
+
+  it('fail together where one is refused, and where all are', async () => {
+    const refusal = { status: status.NOT_FOUND, code: 'EC_UNKNOWN_NAMESPACE', message: 'no such' };
+    const hit = { found: true, value: Buffer.from('2'), version: '1-0' };
+    agent.next('lookup', () => ({ items: [{ refusal }, hit] }));
+    await expect(client.getMany('unheard_of', ['a', 'b'])).rejects.toThrow(UnknownNamespaceError);
+    agent.next('lookup', () => ({ refusal }));
+    await expect(client.getMany('unheard_of', ['a', 'b'])).rejects.toThrow(UnknownNamespaceError);
+  });
+
+  it('are given up at their deadline', async () => {
+    agent.next('lookup', () => undefined);
+    const late = client.getMany('ns', ['a', 'b'], { codec: anyJson, deadlineMs: 100 });
+    await expect(late).rejects.toMatchObject({ code: 'EC_CLIENT_DEADLINE', retryable: true });
+  });
+
+  it('are asked again in a call of their own where the stream ends before they are answered', async () => {
+    agent.next('lookup', () => {
+      agent.lookups[0]?.end();
+      return undefined;
+    });
+    expect(await client.getMany('ns', ['k', 'absent'])).toMatchObject([
+      { status: 'hit' },
+      { status: 'miss' },
+    ]);
+    expect(agent.calls('batchGet').length).toBe(1);
+  });
+
+  it('are refused when the client is closed before they are answered', async () => {
+    agent.next('lookup', () => undefined);
+    const asked = client.getMany('ns', ['a']);
+    client.close();
+    await expect(asked).rejects.toMatchObject({ code: 'EC_CLIENT_CLOSED' });
   });
 });
 

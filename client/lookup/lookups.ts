@@ -4,6 +4,7 @@ import type { AgentLink } from '../agent-link.ts';
 import type { AgentPool } from '../agent-pool.ts';
 import { AgentUnavailableError, EdgeCacheError, fromGrpc } from '../errors.ts';
 import { Deadlines } from './deadlines.ts';
+import { batchGet, type LookupBatch, OwnBatch, SharedBatch } from './lookup-batch.ts';
 import { LookupStream } from './lookup-stream.ts';
 import { type Asked, PendingLookup, Waiter } from './pending-lookup.ts';
 
@@ -34,6 +35,8 @@ export class Lookups {
   readonly #options: LookupsOptions;
   readonly #deadlines = new Deadlines();
   #pending: PendingLookup[] = [];
+  /** Batches of single callers that wait for room on the stream. */
+  #own: OwnBatch[] = [];
   readonly #byName = new Map<string, PendingLookup>();
   readonly #unserved = new WeakMap<AgentLink, number>();
   #stream: LookupStream | undefined;
@@ -47,17 +50,13 @@ export class Lookups {
 
   /** Lookups that have not been sent. */
   get waiting(): number {
-    return this.#pending.length;
+    return this.#pending.length + this.#own.reduce((sum, { requests }) => sum + requests.length, 0);
   }
 
   /** @throws EdgeCacheError */
   ask(request: GetRequest, deadlineMs: number): Promise<Asked> {
     if (this.#closed) return Promise.reject(closedError());
-    const { maxWaiting } = this.#options;
-    if (this.#pending.length >= maxWaiting) {
-      const message = `${maxWaiting} lookups wait to be sent already`;
-      return Promise.reject(new EdgeCacheError('EC_CLIENT_OVERLOADED', message, true));
-    }
+    if (this.waiting >= this.#options.maxWaiting) return Promise.reject(this.#overloaded());
     const lookup = this.#join(request);
     const waiter = new Waiter(deadlineMs, this.#deadlines.now() + deadlineMs, () => lookup.late());
     lookup.waiters.push(waiter);
@@ -65,11 +64,33 @@ export class Lookups {
     return waiter.promise;
   }
 
+  /**
+   * Lookups of one caller, at most 1024, in a batch of their own; undefined where there is no stream to send it on.
+   * @throws EdgeCacheError
+   */
+  askTogether(requests: readonly GetRequest[], deadlineMs: number): Promise<Asked[]> | undefined {
+    if (this.#closed) return Promise.reject(closedError());
+    const stream = this.#current();
+    if (stream === undefined) return undefined;
+    const batch = new OwnBatch(requests, deadlineMs, this.#deadlines.now() + deadlineMs);
+    if (!stream.blocked) stream.send(batch);
+    else if (this.waiting < this.#options.maxWaiting) this.#own.push(batch);
+    else return Promise.reject(this.#overloaded());
+    this.#deadlines.add(batch, deadlineMs);
+    return batch.promise;
+  }
+
+  #overloaded(): EdgeCacheError {
+    const message = `${this.#options.maxWaiting} lookups wait to be sent already`;
+    return new EdgeCacheError('EC_CLIENT_OVERLOADED', message, true);
+  }
+
   close(): void {
     this.#closed = true;
     clearImmediate(this.#immediate);
     clearTimeout(this.#window);
     for (const lookup of this.#take(this.#pending.length)) lookup.fail(closedError());
+    for (const batch of this.#own.splice(0)) batch.failAll(closedError());
     this.#stream?.cancel();
     this.#deadlines.close();
   }
@@ -92,6 +113,7 @@ export class Lookups {
   }
 
   #flush(overdue: boolean): void {
+    this.#flushOwn();
     const { maxBatch } = this.#options;
     while (this.#pending.length > 0) {
       const stream = this.#current();
@@ -108,7 +130,18 @@ export class Lookups {
         }, WINDOW_MS);
         return;
       }
-      stream.send(this.#take(maxBatch));
+      stream.send(new SharedBatch(this.#take(maxBatch)));
+    }
+  }
+
+  #flushOwn(): void {
+    while (this.#own.length > 0) {
+      const stream = this.#current();
+      if (stream?.blocked === true) return;
+      const batch = this.#own.shift();
+      if (batch === undefined || batch.over) continue;
+      if (stream === undefined) this.#askApart(batch);
+      else stream.send(batch);
     }
   }
 
@@ -142,7 +175,9 @@ export class Lookups {
         pool.answered('Lookup', ms);
       },
       room: () => {
-        if (this.#pending.length > 0 && this.#immediate === undefined) this.#flush(false);
+        if (this.#immediate !== undefined) return;
+        if (this.#pending.length > 0) this.#flush(false);
+        else if (this.#own.length > 0) this.#flushOwn();
       },
       late: () => pool.failed(link, new EdgeCacheError('EC_CLIENT_DEADLINE', 'no answer in time', true)),
       over: (unanswered, error) => this.#fallBack(link, unanswered, error),
@@ -150,9 +185,9 @@ export class Lookups {
   }
 
   /** A stream is over: what it owes is asked again, of whoever answers now. */
-  #fallBack(link: AgentLink, unanswered: readonly PendingLookup[], error: ServiceError | undefined): void {
+  #fallBack(link: AgentLink, unanswered: readonly LookupBatch[], error: ServiceError | undefined): void {
     if (this.#closed) {
-      for (const lookup of unanswered) lookup.fail(closedError());
+      for (const batch of unanswered) batch.failAll(closedError());
       return;
     }
     const { pool, now } = this.#options;
@@ -161,8 +196,25 @@ export class Lookups {
       const failure = fromGrpc(error);
       if (failure instanceof AgentUnavailableError) pool.failed(link, failure);
     }
-    for (const lookup of unanswered) this.#askAlone(lookup);
-    if (this.#pending.length > 0) this.#flush(true);
+    for (const batch of unanswered) this.#askAgain(batch);
+    if (this.waiting > 0) this.#flush(true);
+  }
+
+  #askAgain(batch: LookupBatch): void {
+    if (batch instanceof OwnBatch) this.#askApart(batch);
+    if (batch instanceof SharedBatch) for (const lookup of batch.lookups) this.#askAlone(lookup);
+  }
+
+  /** In a call of its own, for what is left of its time. */
+  #askApart(batch: OwnBatch): void {
+    if (batch.over) return;
+    batch.alone = true;
+    const { pool, wantTags } = this.#options;
+    const deadlineMs = Math.max(1, Math.ceil(batch.deadlineAt - this.#deadlines.now()));
+    batchGet(pool, batch.requests, deadlineMs, wantTags).then(
+      (answers) => batch.answerAll(answers),
+      (error: unknown) => batch.failAll(error),
+    );
   }
 
   #askAlone(lookup: PendingLookup): void {

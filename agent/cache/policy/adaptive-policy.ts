@@ -1,0 +1,102 @@
+import { Duel } from './duel.ts';
+import type { Capacity, EvictionPolicy } from './eviction-policy.ts';
+import { FrequencySketch } from './frequency-sketch.ts';
+import { LruPolicy } from './lru-policy.ts';
+import { S3FifoPolicy } from './s3-fifo-policy.ts';
+import type { Links, SlotList } from './slot-list.ts';
+import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
+
+export const TUNING = { ghostEntries: 128 };
+
+export class AdaptivePolicy implements EvictionPolicy {
+  readonly #links: Links;
+  readonly #capacity: Capacity;
+  readonly #sketch = new FrequencySketch();
+  readonly #lru: LruPolicy;
+  readonly #s3fifo: S3FifoPolicy;
+  readonly #tinyLfu: TinyLfuPolicy;
+  #active: EvictionPolicy;
+  #duel: Duel;
+  #duelRoom: number;
+  #threshold = 0;
+
+  constructor(links: Links, capacity: Capacity) {
+    this.#links = links;
+    this.#capacity = capacity;
+    this.#lru = new LruPolicy(links);
+    this.#s3fifo = new S3FifoPolicy(links, capacity);
+    this.#tinyLfu = new TinyLfuPolicy(links, capacity, this.#sketch);
+    this.#active = this.#s3fifo;
+    this.#duelRoom = 0;
+    this.#duel = this.#newDuel();
+  }
+
+  get lists(): readonly SlotList[] {
+    return this.#active.lists;
+  }
+
+  announce(hash: number): boolean {
+    return this.#active.announce(hash);
+  }
+
+  add(slot: number, hash: number, weight: number): void {
+    this.#active.add(slot, hash, weight);
+    if (this.#active !== this.#tinyLfu) {
+      if (2 * this.#capacity.entries >= this.#capacity.room) this.#sketch.ensure(this.#capacity.room);
+      this.#sketch.increment(hash);
+    }
+    if (hash < this.#threshold) this.#observe(hash);
+  }
+
+  use(slot: number): void {
+    this.#active.use(slot);
+    const hash = this.#links.hash[slot] ?? 0;
+    if (this.#active !== this.#tinyLfu) this.#sketch.increment(hash);
+    if (hash < this.#threshold) this.#observe(hash);
+  }
+
+  reweigh(slot: number, weight: number): void {
+    this.#active.reweigh(slot, weight);
+  }
+
+  victim(): number {
+    return this.#active.victim();
+  }
+
+  evict(slot: number): void {
+    this.#active.evict(slot);
+  }
+
+  remove(slot: number): void {
+    this.#active.remove(slot);
+  }
+
+  clear(): void {
+    this.#active.clear();
+  }
+
+  #observe(hash: number): void {
+    if (!this.#duel.request(hash)) return;
+    const { winner } = this.#duel;
+    if (winner === 'lru' && this.#active !== this.#lru) {
+      this.#lru.adopt(this.#active.lists);
+      this.#active = this.#lru;
+    } else if (winner === 's3fifo' && this.#active !== this.#s3fifo) {
+      this.#s3fifo.adopt(this.#active.lists);
+      this.#active = this.#s3fifo;
+    } else if (winner === 'tinylfu') {
+      if (this.#active !== this.#tinyLfu) {
+        this.#tinyLfu.adopt(this.#active.lists, this.#duel.windowShare);
+        this.#active = this.#tinyLfu;
+      }
+    }
+  }
+
+  #newDuel(): Duel {
+    const { room } = this.#capacity;
+    const rate = Math.min(1, TUNING.ghostEntries / room);
+    this.#duelRoom = room;
+    this.#threshold = Math.round(rate * 2 ** 32 - 2 ** 31);
+    return new Duel(Math.round(rate * room));
+  }
+}

@@ -1,0 +1,143 @@
+import { Capacity, type EvictionPolicy } from './eviction-policy.ts';
+import { FrequencySketch } from './frequency-sketch.ts';
+import { LruPolicy } from './lru-policy.ts';
+import { S3FifoPolicy } from './s3-fifo-policy.ts';
+import { Links } from './slot-list.ts';
+import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
+
+export type Contestant = 'lru' | 's3fifo' | 'tinylfu';
+
+/** A cache of keys only that shows how a policy would fare. */
+class Ghost {
+  readonly name: Contestant;
+  readonly policy: EvictionPolicy;
+  readonly capacity: Capacity;
+  misses = 0;
+
+  constructor(name: Contestant, policy: EvictionPolicy, capacity: Capacity) {
+    this.name = name;
+    this.policy = policy;
+    this.capacity = capacity;
+  }
+}
+
+export interface DuelOptions {
+  memory: number;
+  period: number;
+  margin: number;
+}
+export const TUNING: DuelOptions = { memory: 10, period: 1, margin: 0.002 };
+
+/**
+ * Small caches of keys only, one for each policy, which see the same sample of the requests; the one that has
+ * missed least of late is the winner. They share the table of keys, so that a request costs one look-up.
+ */
+export class Duel {
+  readonly #slots = new Map<number, number>();
+  /** Which ghosts hold a slot, one bit for each. */
+  #members = new Uint8Array(64);
+  #hashes = new Int32Array(64);
+  readonly #free: number[] = [];
+  #used = 0;
+  readonly #ghosts: readonly Ghost[];
+  readonly #tiny: TinyLfuPolicy;
+  #entries: number;
+  #requests = 0;
+  #weightOfPast = 0;
+  #winner = 1;
+
+  constructor(entries: number) {
+    this.#entries = entries;
+    const capacities = [0, 1, 2].map(() => new Capacity(entries, Number.MAX_SAFE_INTEGER)) as [Capacity, Capacity, Capacity];
+    this.#tiny = new TinyLfuPolicy(new Links(), capacities[2], new FrequencySketch());
+    this.#ghosts = [
+      new Ghost('lru', new LruPolicy(new Links()), capacities[0]),
+      new Ghost('s3fifo', new S3FifoPolicy(new Links(), capacities[1]), capacities[1]),
+      new Ghost('tinylfu', this.#tiny, capacities[2]),
+    ];
+  }
+
+  get winner(): Contestant {
+    return this.#ghosts[this.#winner]?.name ?? 's3fifo';
+  }
+
+  get windowShare(): number {
+    return this.#tiny.windowShare;
+  }
+
+  /** Shows a request to all; says whether the winner was judged anew. */
+  request(hash: number): boolean {
+    const slot = this.#slots.get(hash) ?? this.#take(hash);
+    for (let i = 0; i < this.#ghosts.length; i++) {
+      const ghost = this.#ghosts[i];
+      if (ghost !== undefined) this.#show(ghost, 1 << i, slot, hash);
+    }
+    this.#requests += 1;
+    if (this.#requests < TUNING.period * this.#entries) return false;
+    this.#judge();
+    return true;
+  }
+
+  #show(ghost: Ghost, bit: number, slot: number, hash: number): void {
+    const members = this.#members[slot] ?? 0;
+    if ((members & bit) !== 0) {
+      ghost.policy.use(slot);
+      return;
+    }
+    ghost.misses += 1;
+    this.#members[slot] = members | bit;
+    if (ghost.policy.announce(hash)) this.#makeRoom(ghost, bit, this.#entries - 1);
+    ghost.policy.add(slot, hash, 1);
+    ghost.capacity.entries += 1;
+    ghost.capacity.weight += 1;
+    this.#makeRoom(ghost, bit, this.#entries);
+  }
+
+  #makeRoom(ghost: Ghost, bit: number, most: number): void {
+    if (ghost.capacity.entries <= most) return;
+    ghost.capacity.noteFull();
+    const victim = ghost.policy.victim();
+    ghost.policy.evict(victim);
+    ghost.capacity.entries -= 1;
+    ghost.capacity.weight -= 1;
+    this.#leave(victim, bit);
+  }
+
+  #judge(): void {
+    const past = this.#weightOfPast + this.#requests;
+    let best = this.#winner;
+    for (let i = 0; i < this.#ghosts.length; i++) {
+      if ((this.#ghosts[i]?.misses ?? 0) < (this.#ghosts[best]?.misses ?? 0)) best = i;
+    }
+    const lead = (this.#ghosts[this.#winner]?.misses ?? 0) - (this.#ghosts[best]?.misses ?? 0);
+    if (lead > TUNING.margin * past) this.#winner = best;
+    const keep = 1 - TUNING.period / TUNING.memory;
+    for (const ghost of this.#ghosts) ghost.misses *= keep;
+    this.#weightOfPast = past * keep;
+    this.#requests = 0;
+  }
+
+  #take(hash: number): number {
+    const slot = this.#free.pop() ?? this.#used++;
+    if (slot >= this.#members.length) {
+      const members = new Uint8Array(2 * this.#members.length);
+      members.set(this.#members);
+      this.#members = members;
+      const hashes = new Int32Array(2 * this.#hashes.length);
+      hashes.set(this.#hashes);
+      this.#hashes = hashes;
+    }
+    this.#slots.set(hash, slot);
+    this.#hashes[slot] = hash;
+    this.#members[slot] = 0;
+    return slot;
+  }
+
+  #leave(slot: number, bit: number): void {
+    const members = (this.#members[slot] ?? 0) & ~bit;
+    this.#members[slot] = members;
+    if (members !== 0) return;
+    this.#slots.delete(this.#hashes[slot] ?? 0);
+    this.#free.push(slot);
+  }
+}

@@ -1,7 +1,7 @@
 import type { Namespace } from '../../api/namespace.ts';
 import type { Entry } from '../l2/entry.ts';
 import { compareVersions } from '../l2/version.ts';
-import { LruStore } from './lru-store.ts';
+import { LruStore } from './policy/lru-store.ts';
 import type { BoundedStore } from './store.ts';
 
 /** The entries of one namespace in one partition; they all go when its epoch moves on. */

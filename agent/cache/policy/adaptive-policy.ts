@@ -6,7 +6,7 @@ import { S3FifoPolicy } from './s3-fifo-policy.ts';
 import type { Links, SlotList } from './slot-list.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
-export const TUNING = { ghostEntries: 128 };
+export const TUNING = { ghostEntries: 256, feed: 1 };
 
 export class AdaptivePolicy implements EvictionPolicy {
   readonly #links: Links;
@@ -64,6 +64,7 @@ export class AdaptivePolicy implements EvictionPolicy {
   }
 
   evict(slot: number): void {
+    if (this.#active !== this.#s3fifo && TUNING.feed) this.#s3fifo.remember(slot);
     this.#active.evict(slot);
   }
 

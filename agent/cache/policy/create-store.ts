@@ -1,7 +1,7 @@
 import type { BoundedStore, BoundedStoreOptions } from '../store.ts';
 import { AdaptivePolicy } from './adaptive-policy.ts';
 import { FrequencySketch } from './frequency-sketch.ts';
-import { LruStore } from './lru.ts';
+import { LruStore } from './lru-store.ts';
 import { S3FifoPolicy } from './s3-fifo-policy.ts';
 import { Links } from './slot-list.ts';
 import { SlotStore } from './slot-store.ts';

@@ -18,7 +18,8 @@ export class GhostQueue {
     this.#places.set(hash, this.#head);
     this.#ring[this.#head % this.#ring.length] = hash;
     this.#head += 1;
-    while (this.#places.size > limit || this.#head - this.#tail >= this.#ring.length) this.#dropOldest();
+    while (this.#places.size > limit) this.#dropOldest();
+    if (this.#head - this.#tail === this.#ring.length) this.#closeHoles();
   }
 
   /** Forgets a key; says whether it was there. */
@@ -37,6 +38,19 @@ export class GhostQueue {
     // A hash that was added again, or taken out, stands elsewhere or nowhere.
     if (this.#places.get(hash) === this.#tail) this.#places.delete(hash);
     this.#tail += 1;
+  }
+
+  /** At least half are holes by now, so this is paid for by as many calls of `add`. */
+  #closeHoles(): void {
+    let end = this.#tail;
+    for (let place = this.#tail; place < this.#head; place++) {
+      const hash = this.#ring[place % this.#ring.length] ?? 0;
+      if (this.#places.get(hash) !== place) continue;
+      this.#ring[end % this.#ring.length] = hash;
+      this.#places.set(hash, end);
+      end += 1;
+    }
+    this.#head = end;
   }
 
   #grow(length: number): void {

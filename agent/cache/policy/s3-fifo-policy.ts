@@ -64,18 +64,14 @@ export class S3FifoPolicy implements EvictionPolicy {
   victim(): number {
     const capacity = this.#capacity;
     this.#isFilling = false;
-    while (capacity.taken(this.#main) <= capacity.full - this.#smallBound && this.#small.oldest !== NONE) {
-      const slot = this.#small.oldest;
-      if ((this.#links.uses[slot] ?? 0) < PROMOTING_USES) return slot;
-      this.#small.remove(slot);
-      this.#links.uses[slot] = 0;
-      this.#main.push(slot);
-    }
+    const isMainOver = capacity.taken(this.#main) > capacity.full - this.#smallBound;
+    const slot = isMainOver ? NONE : this.#smallVictim();
+    if (slot !== NONE) return slot;
     return this.#main.oldest === NONE ? this.#small.oldest : this.#mainVictim();
   }
 
   evict(slot: number): void {
-    if (this.#links.label[slot] === SMALL) this.#remember(slot);
+    if (this.#links.label[slot] === SMALL) this.remember(slot);
     this.remove(slot);
   }
 
@@ -106,6 +102,17 @@ export class S3FifoPolicy implements EvictionPolicy {
     return this.#capacity.taken(this.#small) >= this.#smallBound;
   }
 
+  /** The oldest of the small queue that has not earned more; NONE when all of them had. */
+  #smallVictim(): number {
+    for (;;) {
+      const slot = this.#small.oldest;
+      if (slot === NONE || (this.#links.uses[slot] ?? 0) < PROMOTING_USES) return slot;
+      this.#small.remove(slot);
+      this.#links.uses[slot] = 0;
+      this.#main.push(slot);
+    }
+  }
+
   #mainVictim(): number {
     for (;;) {
       const slot = this.#main.oldest;
@@ -116,7 +123,7 @@ export class S3FifoPolicy implements EvictionPolicy {
     }
   }
 
-  #remember(slot: number): void {
+  remember(slot: number): void {
     this.#ghosts.add(this.#links.hash[slot] ?? 0, Math.ceil(this.#capacity.room * (1 - SMALL_SHARE)));
   }
 

@@ -57,6 +57,19 @@ export class SlotList {
     this.weight += links.weight[slot] ?? 0;
   }
 
+  /** Adds a slot as the oldest. */
+  pushOldest(slot: number): void {
+    const links = this.#links;
+    links.label[slot] = this.label;
+    links.previous[slot] = NONE;
+    links.next[slot] = this.oldest;
+    if (this.oldest === NONE) this.newest = slot;
+    else links.previous[this.oldest] = slot;
+    this.oldest = slot;
+    this.count += 1;
+    this.weight += links.weight[slot] ?? 0;
+  }
+
   remove(slot: number): void {
     const links = this.#links;
     const next = links.next[slot] ?? NONE;
@@ -74,10 +87,6 @@ export class SlotList {
     if (slot === this.newest) return;
     this.remove(slot);
     this.push(slot);
-  }
-
-  newerThan(slot: number): number {
-    return this.#links.next[slot] ?? NONE;
   }
 
   olderThan(slot: number): number {

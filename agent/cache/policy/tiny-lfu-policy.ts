@@ -114,17 +114,21 @@ export class TinyLfuPolicy implements EvictionPolicy {
     this.#sketch.clear();
   }
 
-  /** Takes over what another policy kept on the same links; none of it has been proven to be frequent. */
+  /**
+   * Takes over what another policy kept on the same links: the newest become the window, or it would stay empty
+   * for as long as candidates lose. The window's part is what it has proven to be elsewhere.
+   */
   adopt(lists: readonly SlotList[], windowShare: number): void {
+    this.#protectedShare += this.#windowShare - windowShare;
+    this.#windowShare = windowShare;
     for (const list of lists) this.#probation.append(list);
     this.#links.label.fill(PROBATION);
-    this.steer(windowShare);
-  }
-
-  /** Sets the window's part from outside. */
-  steer(windowShare: number): void {
-    this.#windowShare = windowShare;
-    this.#protectedShare = (1 - INITIAL_WINDOW_SHARE) * PROTECTED_SHARE_OF_MAIN - (windowShare - INITIAL_WINDOW_SHARE);
+    const bound = this.#bound(windowShare);
+    while (this.#capacity.taken(this.#window) < bound && this.#probation.newest !== NONE) {
+      const slot = this.#probation.newest;
+      this.#probation.remove(slot);
+      this.#window.pushOldest(slot);
+    }
   }
 
   #nextCandidate(): number {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { BoundedStore, BoundedStoreOptions } from './store.ts';
+import type { BoundedStore, BoundedStoreOptions } from '../store.ts';
 
 /** {@link BoundedStore} that evicts the least recently used. */
 export class LruStore<V extends object> implements BoundedStore<V> {

@@ -4,6 +4,8 @@ import { Registry } from 'prom-client';
 import type { AgentConfig } from '../api/agent-config.ts';
 import type { LoggedEvent } from '../api/event.ts';
 import type { Namespace } from '../api/namespace.ts';
+import { RELOAD_PATH } from '../api/reload.ts';
+import { Audit } from './audit/audit.ts';
 import { Feed } from './bus/feed.ts';
 import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
 import type { Partition } from './bus/partition.ts';
@@ -12,9 +14,10 @@ import { Reader } from './cache/reader.ts';
 import { Changes } from './change/changes.ts';
 import { Confirmations } from './change/confirmations.ts';
 import { Outbox } from './change/outbox.ts';
+import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
 import { GrpcServer } from './grpc/server.ts';
-import { agentRoutes } from './http/routes.ts';
+import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
 import { type ChangePart, L2, L2_DEFAULTS } from './l2/l2.ts';
@@ -23,6 +26,7 @@ import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
+import { type ConfigFile, Reloads } from './reload.ts';
 import { lanesOf, Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
@@ -30,6 +34,10 @@ import { collectStats } from './stats.ts';
 /** What an agent needs of its process; given from outside so that tests are exact. */
 export interface AgentEnvironment {
   readonly log: Logger;
+  /** What its configuration was read from, which it then watches. */
+  readonly file?: ConfigFile | undefined;
+  /** Environment variables, which override the file. */
+  readonly variables?: Readonly<Record<string, string | undefined>>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Milliseconds since 1970; for people's timestamps only. */
@@ -63,12 +71,14 @@ export class Agent {
   readonly #inbox: Inbox;
   readonly #feed: Feed;
   readonly #reader: Reader;
+  readonly #audit: Audit;
   readonly #outbox: Outbox;
   readonly #changes: Changes;
   readonly #confirmations: Confirmations;
   readonly #monitor: RedisMonitor;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
+  readonly #reloads: Reloads;
   readonly #propagation = new RecentDurations();
   readonly #metrics: ObservedMetrics;
   readonly #sources: StatsSources;
@@ -94,16 +104,36 @@ export class Agent {
     this.#l1 = new L1(config.namespaces, partitions, config.l1);
     this.#inbox = this.#buildInbox();
     this.#feed = this.#buildFeed();
+    this.#audit = new Audit({
+      l2: this.#l2,
+      random,
+      now,
+      maxStalenessMs: () => this.#config.maxStalenessMs,
+      violated: (violation) =>
+        log.error(violation, 'the audit found an answer that was older than the bound'),
+    });
     this.#reader = new Reader({
       l1: this.#l1,
       l2: this.#l2,
       partitions: this.#feed.partitions,
       now,
       eventDriven: config.eventDriven,
+      answered: (rules, key, version, partition) => this.#audit.sample(rules, key, version, partition),
+      isQueued: (partition, namespace, key, tags) => this.#outbox.covers(partition, namespace, key, tags),
+      reached: (partition, answered) => this.#reached(partition, answered),
       isApplied: (place, lane, version) =>
         this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
     });
-    this.#outbox = new Outbox({ ...config.outbox, send: (part) => this.#l2.change(part), log, random });
+    this.#outbox = new Outbox({
+      maxItems: config.outbox.maxItems,
+      maxBytes: config.outbox.maxBytes,
+      send: (part) => this.#l2.change(part),
+      log,
+      random,
+      ...(config.outbox.dir === undefined
+        ? {}
+        : { journal: new FileJournal(config.outbox.dir, config.cacheId) }),
+    });
     this.#changes = new Changes({
       l2: this.#l2,
       outbox: this.#outbox,
@@ -122,6 +152,13 @@ export class Agent {
       },
     });
     this.#monitor = new RedisMonitor(this.#connections, config.healthCheckIntervalSeconds * 1000, now, log);
+    this.#reloads = new Reloads({
+      config,
+      file: env.file,
+      env: env.variables ?? {},
+      apply: (next) => this.#reconfigure(next),
+      log,
+    });
     this.#sources = this.#buildSources(now());
     this.#metrics = buildMetrics(this.#sources, this.registry);
     const service = this.#buildService();
@@ -140,6 +177,7 @@ export class Agent {
         ready: () => this.ready,
         metrics: config.metrics,
       }),
+      posts: { [RELOAD_PATH]: (request) => reloadRoute(this.#reloads, request) },
     });
   }
 
@@ -155,6 +193,7 @@ export class Agent {
     const grpcPort = await this.#grpc.listen();
     const httpPort = await this.#http.listen();
     void this.#identify();
+    this.#reloads.watch();
     this.#monitor.start(this.#stop.signal);
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
@@ -166,6 +205,7 @@ export class Agent {
   /** Drains: no new calls, calls in flight end, queued changes are tried once more, connections close. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#reloads.stop();
     await this.#grpc.stop(STOP_GRACE_MS);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
     if (left > 0) this.#env.log.error({ left }, 'stopping with changes that could not be sent');
@@ -173,6 +213,26 @@ export class Agent {
     await Promise.allSettled(this.#feed.partitions.map(({ index }) => this.#l2.unregister(index, this.id)));
     this.#connections.close();
     await this.#http.stop();
+  }
+
+  /** Runs by another configuration from now on, of which only the fields that need no restart differ. */
+  #reconfigure(next: AgentConfig): void {
+    const before = this.#namespaces;
+    this.#config = next;
+    this.#namespaces = byName(next.namespaces);
+    this.#env.log.level = next.logLevel;
+    this.#l1.configure(next.namespaces, next.l1, this.#env.now());
+    this.#confirmations.noteStaleness(next.maxStalenessMs);
+    this.#feed.changeMaxStaleness(next.maxStalenessMs);
+    const moved = next.namespaces.filter(
+      ({ name, critical }) => before.has(name) && before.get(name)?.critical !== critical,
+    );
+    for (const { index } of this.#feed.partitions) {
+      // Events of a namespace that was not known were passed over: a read from that time may have missed one.
+      this.#reader.forgetFlights(index);
+      // Its events may still be on their way through the other lane, whose lease no longer speaks for it.
+      for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
+    }
   }
 
   #every(ms: number, run: () => void): void {
@@ -187,6 +247,7 @@ export class Agent {
       try {
         await ensureCache(this.#connections.next(), this.#l2.options);
         this.#identified = true;
+        this.#outbox.start();
         if (this.#config.eventDriven) this.#feed.start();
         else
           log.warn(
@@ -237,6 +298,7 @@ export class Agent {
             this.#confirmations.acknowledge(eventId, partition, agentId);
         },
         afterApplied: (lane, passed) => this.#inbox.afterApplied(lane, passed),
+        reached: (partition, answered) => this.#reached(partition, answered),
       },
     });
   }
@@ -269,6 +331,8 @@ export class Agent {
       now: this.#env.now,
       startedAt,
       eventsApplied: () => this.#applied,
+      audit: this.#audit,
+      configHash: () => this.#reloads.hash,
     };
   }
 
@@ -285,6 +349,13 @@ export class Agent {
     };
     this.#inbox.afterApplied('critical', passed);
     this.#inbox.afterApplied('bulk', passed);
+  }
+
+  /** How a partition's master answered, to whomever. */
+  #reached(index: number, answered: boolean): void {
+    const partition = this.#feed.partitions[index];
+    if (!answered) partition?.noteUnreachable();
+    else if (partition?.noteReachable(this.#env.now())) this.#outbox.wake(index);
   }
 
   #acknowledge(partition: number, event: LoggedEvent): void {

@@ -16,12 +16,16 @@ describe('error codes', () => {
 describe('an error of Redis', () => {
   const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' });
 
-  it.each(['CLUSTERDOWN x', 'LOADING x', 'READONLY x', 'MOVED 1 a:1', 'NOAUTH x'])(
-    'that passes is "unavailable": %s',
-    (message) => {
-      expect(fromRedis(reply(message))).toBeInstanceOf(RedisUnavailableError);
-    },
-  );
+  it.each([
+    'CLUSTERDOWN x',
+    'LOADING x',
+    'READONLY x',
+    'MOVED 1 a:1',
+    'NOAUTH x',
+    'ERR WAIT cannot be used with replica instances.',
+  ])('that passes is "unavailable": %s', (message) => {
+    expect(fromRedis(reply(message))).toBeInstanceOf(RedisUnavailableError);
+  });
 
   it.each(['OOM command not allowed', 'WRONGTYPE x', 'NOPERM x'])(
     'that stays is "refused": %s',

@@ -42,9 +42,9 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Errors that Redis answers while it is moving, loading, electing or locked; all pass. */
+/** Errors that Redis answers while it is moving, loading, electing or locked, or has just become a replica; all pass. */
 const PASSING =
-  /^(CLUSTERDOWN|LOADING|MASTERDOWN|READONLY|TRYAGAIN|NOREPLICAS|BUSY|UNKILLABLE|MOVED|ASK|NOAUTH|WRONGPASS)\b/;
+  /^(CLUSTERDOWN|LOADING|MASTERDOWN|READONLY|TRYAGAIN|NOREPLICAS|BUSY|UNKILLABLE|MOVED|ASK|NOAUTH|WRONGPASS|ERR WAIT)\b/;
 
 /** Tells what Redis said no to from what never reached it. */
 export function fromRedis(error: unknown): RedisUnavailableError | RedisRefusedError {

@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import { parse as parseYaml } from 'yaml';
 import { AGENT_ENVIRONMENT, type AgentConfig, resolveAgentConfig } from '../api/agent-config.ts';
-import { InvalidInputError } from '../api/errors.ts';
 import { Agent } from './agent.ts';
 import { AgentError, messageOf } from './errors.ts';
+import { type ConfigFile, readConfigFile } from './reload.ts';
 
 const HELP = `Usage: npm run agent -- [--config FILE]
 
@@ -24,38 +22,38 @@ const EXIT_USAGE = 2;
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  let config: AgentConfig;
+  let loaded: Loaded;
   try {
     const { values } = parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean' } } });
     if (values.help) {
       process.stdout.write(HELP);
       return 0;
     }
-    config = load(values.config);
+    loaded = load(values.config);
   } catch (error) {
     process.stderr.write(`${messageOf(error)}\n`);
     return EXIT_USAGE;
   }
-  return run(config);
+  return run(loaded);
 }
 
-function load(file: string | undefined): AgentConfig {
-  if (file === undefined) return resolveAgentConfig({}, process.env);
-  let content: unknown;
-  try {
-    content = parseYaml(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new InvalidInputError('--config', [
-      { path: file, given: messageOf(error), remedy: 'must be a readable file of JSON or YAML' },
-    ]);
-  }
-  return resolveAgentConfig(content, process.env, file);
+interface Loaded {
+  readonly config: AgentConfig;
+  readonly file: ConfigFile | undefined;
 }
 
-async function run(config: AgentConfig): Promise<number> {
+function load(path: string | undefined): Loaded {
+  if (path === undefined) return { config: resolveAgentConfig({}, process.env), file: undefined };
+  const file = readConfigFile(path);
+  return { config: resolveAgentConfig(file.content, process.env, path), file };
+}
+
+async function run({ config, file }: Loaded): Promise<number> {
   const log = pino({ level: config.logLevel, base: { node: config.nodeId } });
   const agent = new Agent(config, {
     log,
+    file,
+    variables: process.env,
     now: () => performance.now(),
     wallClock: () => performance.timeOrigin + performance.now(),
     random: Math.random,

@@ -74,10 +74,26 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
   counter('outbox_sent', 'Queued changes sent when Redis was back.', () => outbox.sent);
   counter('outbox_refused', 'Queued changes that Redis refused for good.', () => outbox.refused);
   counter('redis_connection_failures', 'Connections to Redis that failed.', () => connections.failures);
+  counter(
+    'audit_reads',
+    'Answers from memory that were compared with Redis later.',
+    () => sources.audit.reads,
+  );
+  new Counter({
+    name: 'edgecache_audit_violations_total',
+    help: 'Answers from memory that the audit found older than the bound, by how much later it looked.',
+    labelNames: ['window'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [windowMs, count] of sources.audit.violations) this.inc({ window: `${windowMs}ms` }, count);
+    },
+  });
   gauge('l1_entries', 'Entries in memory.', () => l1.entries);
   gauge('l1_bytes', 'Bytes of entries in memory, keys and tags included.', () => l1.bytes);
   gauge('l1_max_entries', 'Most entries in memory.', () => l1.limits.maxEntries);
   gauge('inbox_size', 'Events received and not yet applied.', () => inbox.size);
+  gauge('l2_reads_waiting', 'Reads that wait for their turn at Redis.', () => reader.waiting);
   gauge('outbox_size', 'Changes accepted and not yet sent.', () => outbox.size);
   gauge('outbox_bytes', 'Bytes of changes accepted and not yet sent.', () => outbox.bytes);
   gauge('last_event_age_seconds', 'Time since the last event.', () => (feed.lastEventAgeMs ?? 0) / 1000);

@@ -12,7 +12,7 @@ import type {
 } from '../proto/gen/edgecache/v1/edgecache.ts';
 import type { Answer } from './cache/answer.ts';
 import type { Lookup, Reader } from './cache/reader.ts';
-import { encodeToken, tokenVersion } from './cache/token.ts';
+import { encodeToken, minimumOf } from './cache/token.ts';
 import { completeEvent, type EventFields } from './change/change-request.ts';
 import { type Change, type Changes, conflictOf, type PartResult } from './change/changes.ts';
 import type { Confirmations } from './change/confirmations.ts';
@@ -179,11 +179,9 @@ export class Service {
     const { key, wantLease, minToken } = request;
     const rules = this.#namespace(request.namespace);
     checkKey(key);
-    const minVersion =
-      minToken === ''
-        ? ''
-        : (tokenVersion(minToken, this.#options.l2.partitionOf(request.namespace, key)) ?? '');
-    return { rules, key, wantLease, minVersion };
+    if (minToken === '') return { rules, key, wantLease, minVersion: '', minEvent: '' };
+    const { version, event } = minimumOf(minToken, this.#options.l2.partitionOf(request.namespace, key));
+    return { rules, key, wantLease, minVersion: version, minEvent: event };
   }
 
   #event(fields: EventFields) {
@@ -276,11 +274,12 @@ function toResponse(change: Change, results: readonly PartResult[]): ChangeRespo
   const versions = new Map(
     results.filter(({ version }) => version !== '').map(({ part, version }) => [part.partition, version]),
   );
+  const queued = results.filter(({ outcome }) => outcome === 'queued').map(({ part }) => part.partition);
   const [first] = results;
   return {
     state: stateOf(results),
     eventId: change.event.event_id,
-    token: versions.size === 0 ? '' : encodeToken(versions),
+    token: encodeToken(versions, queued, change.event.event_id),
     version: change.put === undefined ? '' : (first?.version ?? ''),
     confirmation: undefined,
   };

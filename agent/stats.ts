@@ -1,5 +1,6 @@
 import type { AgentConfig } from '../api/agent-config.ts';
 import type { StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
+import type { Audit } from './audit/audit.ts';
 import type { Feed } from './bus/feed.ts';
 import type { Inbox } from './bus/inbox.ts';
 import type { L1 } from './cache/l1.ts';
@@ -27,6 +28,9 @@ export interface StatsSources {
   readonly now: () => number;
   readonly startedAt: number;
   readonly eventsApplied: () => number;
+  readonly audit: Audit;
+  /** Names the file of configuration that the agent runs by. */
+  readonly configHash: () => string;
 }
 
 export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
@@ -73,6 +77,8 @@ export function collectStats(sources: StatsSources): StatsResponse {
     l2: { hits: l2Hits, misses: l2Misses, errors: l2Errors, hitRatio: ratio(l2Hits, l2Misses) },
     events: eventStats(sources),
     redis: redisStats(sources),
+    audit: { reads: sources.audit.reads, violations: sources.audit.violationCount },
+    configHash: sources.configHash(),
     namespaces: namespaces.map((rules) => ({
       name: rules.name,
       ...l1.statsOf(rules.name),

@@ -20,6 +20,21 @@ const listenAddress = z
     'must be host:port, such as 0.0.0.0:7480, or unix:/path',
   );
 
+/** Written by the operator; an agent without it takes no reloads over HTTP. */
+const originSchema = z.strictObject({
+  tier: z.string().max(128).describe('namespace/name of the tier.'),
+  uid: z.string().max(64).describe('uid of the tier: a file of another one is refused.'),
+  generation: z
+    .number()
+    .int()
+    .min(0)
+    .describe('Generation of the tier: an agent never goes back to a lower one.'),
+  reloadKey: z
+    .string()
+    .max(128)
+    .describe('Ed25519 public key (SPKI, base64) that a reload must be signed with: see api/reload.ts.'),
+});
+
 /** The agent's file of configuration: what a tier decides, and what its node adds. */
 export const agentConfigSchema = z
   .strictObject({
@@ -83,6 +98,11 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
+    origin: originSchema
+      .optional()
+      .describe(
+        'The tier in a cluster that the file was made from, and who may replace it while the agent runs.',
+      ),
     logLevel: z
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
       .default('info')
@@ -286,6 +306,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     namespaces,
     redis,
   } = tier.spec;
+  const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
   return {
     region,
     ...(datacenter === undefined ? {} : { datacenter }),
@@ -295,6 +316,6 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     maxStalenessMs,
     l1,
     namespaces,
-    redis,
+    redis: redisFields,
   };
 }

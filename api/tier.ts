@@ -3,6 +3,7 @@ import { parseOrThrow } from './errors.ts';
 import { checkNamespaces, DEFAULT_NAMESPACES, namespaceSchema } from './namespace.ts';
 import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
+import { checkDeployment, deploymentFields, secretKeyRefSchema } from './tier-deployment.ts';
 
 export const API_GROUP = 'edgecache.dev';
 export const API_VERSION = 'edgecache.dev/v1alpha1';
@@ -77,6 +78,16 @@ const namespaces = z
   .max(64)
   .describe('Kinds of data with their rules. Default: the six namespaces of a GPU marketplace.');
 
+/** How an agent in a cluster is given what must not stand in a manifest. */
+const redisSecretFields = {
+  username: z.string().min(1).max(128).optional().describe('User of Redis. Left out: the default user.'),
+  passwordSecretRef: secretKeyRefSchema
+    .optional()
+    .describe(
+      'Secret with the password of Redis, in the tier’s namespace. A password itself is never written here.',
+    ),
+};
+
 const tierFields = z.strictObject({
   region: label('region').describe(
     'Region that the agents serve; selects nodes by topology.kubernetes.io/region.',
@@ -88,7 +99,8 @@ const tierFields = z.strictObject({
   ...sharedFields,
   l1: l1Schema.prefault({}).describe('The agents’ memory.'),
   namespaces: namespaces.default([...DEFAULT_NAMESPACES]),
-  redis: redisSchema.describe('The shared L2.'),
+  redis: redisSchema.extend(redisSecretFields).describe('The shared L2.'),
+  ...deploymentFields,
 });
 
 /** Spec of an EdgeCacheTier as a user writes it. */
@@ -99,15 +111,31 @@ export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   checkRedis(spec.redis, (path, message) =>
     ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
   );
+  checkDeployment(spec, spec.l1.maxBytes, (path, message) => {
+    ctx.addIssue({ code: 'custom', path, message });
+  });
 });
 
+/** The same without the rules across fields, for what generates the CRD. */
+export const tierSpecFields = tierFields;
+
 export type TierSpec = z.infer<typeof tierSpecSchema>;
+
+/** Names of children are made from it, and a Service's name has at most 63 characters. */
+const tierName = z
+  .string()
+  .min(1)
+  .max(40, 'must be at most 40 characters')
+  .regex(
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
+    'must be lower case letters, digits and "-", such as edge-us-east',
+  );
 
 export const tierSchema = z.object({
   apiVersion: z.literal(API_VERSION, `must be ${API_VERSION}`),
   kind: z.literal(TIER_KIND, `must be ${TIER_KIND}`),
   metadata: z.looseObject({
-    name: z.string().min(1).max(63),
+    name: tierName,
     namespace: z.string().min(1).max(63).default('default'),
   }),
   spec: tierSpecSchema,

@@ -8,7 +8,7 @@ import {
   type MethodDefinition,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { AgentUnavailableError, EdgeCacheError, fromGrpc } from './errors.ts';
+import { AgentUnavailableError, EdgeCacheError, fromGrpc, isAgentsAnswer } from './errors.ts';
 
 export interface AgentPoolOptions {
   /** Agents in order of preference: the own node's first. */
@@ -27,6 +27,8 @@ interface Agent {
   /** Until when it is passed over after failures. */
   downUntil: number;
   failures: number;
+  /** Deadlines that passed in a row: one is a slow answer, several are a process that hangs. */
+  silences: number;
 }
 
 /** A reply with the node that gave it. */
@@ -39,6 +41,8 @@ const NODE_METADATA = 'edgecache-node';
 const NO_METADATA = new MetadataOf();
 const DOWN_MIN_MS = 100;
 const DOWN_MAX_MS = 5_000;
+/** A hung process holds its connection: without this, each lookup would wait its whole deadline. */
+const MAX_SILENCES = 3;
 
 const CHANNEL: ClientOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
@@ -66,6 +70,7 @@ export class AgentPool {
       client: new Client(address, credentials.createInsecure(), CHANNEL),
       downUntil: 0,
       failures: 0,
+      silences: 0,
     }));
   }
 
@@ -87,9 +92,11 @@ export class AgentPool {
           this.#options.now() - beganAt,
         );
         agent.failures = 0;
+        agent.silences = 0;
         agent.downUntil = 0;
         return reply;
       } catch (error) {
+        this.#countSilence(agent, error);
         if (!(error instanceof AgentUnavailableError)) throw error;
         failure = error;
         this.#passOver(agent);
@@ -110,6 +117,12 @@ export class AgentPool {
     return this.#agents.filter(({ downUntil }) => downUntil <= now);
   }
 
+  #countSilence(agent: Agent, error: unknown): void {
+    const silent = error instanceof EdgeCacheError && error.code === 'EC_CLIENT_DEADLINE' && !isAnswer(error);
+    agent.silences = silent ? agent.silences + 1 : 0;
+    if (agent.silences >= MAX_SILENCES) this.#passOver(agent);
+  }
+
   #passOver(agent: Agent): void {
     const { now, random } = this.#options;
     const ceiling = Math.min(DOWN_MAX_MS, DOWN_MIN_MS * 2 ** Math.min(agent.failures, 10));
@@ -126,6 +139,11 @@ export class AgentPool {
       });
     });
   }
+}
+
+/** A confirmation that took too long is told by the agent itself, which then is not silent. */
+function isAnswer({ cause }: EdgeCacheError): boolean {
+  return cause instanceof Error && 'metadata' in cause && isAgentsAnswer(cause as ServiceError);
 }
 
 function unary<Request, Response>(

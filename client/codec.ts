@@ -7,13 +7,13 @@ export interface Codec<T> {
 }
 
 /**
- * JSON, checked on the way in.
+ * JSON, checked both ways: what one caller wrote unchecked, every reader of every node would have to refuse.
  * @param parse turns what JSON gave into the type, or throws: for instance a zod schema's `parse`.
  */
 export function json<T>(parse: (value: unknown) => T): Codec<T> {
   return {
     encode(value) {
-      const text = JSON.stringify(value);
+      const text = JSON.stringify(checked(parse, value));
       if (text === undefined) throw valueError('it has no JSON form');
       return Buffer.from(text);
     },
@@ -35,6 +35,14 @@ export const bytes: Codec<Buffer> = {
   encode: (value) => value,
   decode: (value) => Buffer.from(value),
 };
+
+function checked<T>(parse: (value: unknown) => T, value: T): T {
+  try {
+    return parse(value);
+  } catch (error) {
+    throw valueError('it is not of the expected form', error);
+  }
+}
 
 function valueError(reason: string, cause?: unknown): EdgeCacheError {
   return new EdgeCacheError('EC_CLIENT_VALUE', `a value cannot be used: ${reason}`, false, { cause });

@@ -11,7 +11,7 @@ import {
 } from '../proto/gen/edgecache/v1/edgecache.ts';
 import { AgentPool } from './agent-pool.ts';
 import { anyJson, type Codec } from './codec.ts';
-import { AgentUnavailableError, EdgeCacheError } from './errors.ts';
+import { AgentUnavailableError, EdgeCacheError, RedisUnavailableError } from './errors.ts';
 
 export type { StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
 
@@ -35,10 +35,13 @@ export interface ClientHooks {
   /** An agent answered a call, such as `Get` or `BatchGet`, in so many milliseconds. */
   readonly answered?: (method: string, ms: number) => void;
   /** A loader ran, and why. */
-  readonly load?: (why: 'miss' | 'degraded' | 'unavailable' | 'waited', namespace: string) => void;
+  readonly load?: (why: LoadReason, namespace: string) => void;
   /** A loaded value could not be put into the cache; the caller got it all the same. */
-  readonly fillFailed?: (namespace: string, reason: 'revoked' | 'error') => void;
+  readonly fillFailed?: (namespace: string, reason: 'revoked' | 'error', error?: EdgeCacheError) => void;
 }
+
+/** Why a loader ran; `unreadable`: what is cached is not of the codec's form. */
+export type LoadReason = 'miss' | 'degraded' | 'unavailable' | 'waited' | 'unreadable';
 
 /** What a lookup found. A miss, a known absence and "I cannot tell" are three things. */
 export type Found<T> =
@@ -188,15 +191,12 @@ export class EdgeCacheClient {
     loader: () => Promise<T | undefined>,
     options: LoadOptions<T> & { readonly codec: Codec<T> },
   ): Promise<T | undefined> {
-    const name = `${namespace}:${key}:${options.token ?? ''}`;
-    let load = this.#loads.get(name);
-    if (load === undefined) {
-      load = this.#load(namespace, key, loader, options).finally(() => this.#loads.delete(name));
-      this.#loads.set(name, load);
-    }
-    const bytes = await load;
-    // Decoded for each caller: an object that one of them changes is nobody else's.
-    return bytes === undefined ? undefined : options.codec.decode(bytes);
+    const name = loadName(namespace, key, options.token);
+    return this.#decode(name, await this.#share(name, () => this.#load(namespace, key, loader, options)), {
+      namespace,
+      loader,
+      codec: options.codec,
+    });
   }
 
   /**
@@ -212,23 +212,21 @@ export class EdgeCacheClient {
     const { token = '', codec } = options;
     const requests = keys.map((key) => ({ namespace, key, minToken: token, wantLease: true }));
     const answers = await this.#askManyOrNothing(requests, options.deadlineMs);
-    const loads = requests.map(async (request, i) => {
-      const answer = answers?.[i];
-      if (answer?.found) return answer.absent ? undefined : answer.value;
-      const load = () => loader(request.key);
-      if (answer !== undefined && answer.leaseToken !== '') {
-        return this.#loadAndFill(request, answer.leaseToken, load, options);
-      }
-      const why = whyAlone(answer, false);
-      return why === undefined
-        ? this.#load(namespace, request.key, load, options)
-        : this.#loadOnly(why, namespace, load, codec);
-    });
-    return (await Promise.all(loads)).map((bytes) => (bytes === undefined ? undefined : codec.decode(bytes)));
+    return Promise.all(
+      requests.map(async (request, i) => {
+        const answer = answers?.[i];
+        const load = () => loader(request.key);
+        const name = loadName(namespace, request.key, token);
+        const bytes = answer?.found
+          ? presentBytes(answer)
+          : await this.#finishOne(name, request, answer, load, options);
+        return this.#decode(name, bytes, { namespace, loader: load, codec });
+      }),
+    );
   }
 
   /** Writes a value and tells every agent. @throws VersionConflictError, EdgeCacheError */
-  put<T>(namespace: string, key: string, value: T, options: PutOptions<T> = {}): Promise<Changed> {
+  async put<T>(namespace: string, key: string, value: T, options: PutOptions<T> = {}): Promise<Changed> {
     const { codec, ttlMs = 0, tags = [], ifVersion = '', event } = options;
     const eventId = options.eventId ?? newEventId();
     const request = {
@@ -261,7 +259,7 @@ export class EdgeCacheClient {
   }
 
   /** Tells what happened; namespaces that it names, or that list its type, are invalidated. @throws EdgeCacheError */
-  publish(event: EventInput, options: ConfirmOptions = {}): Promise<Changed> {
+  async publish(event: EventInput, options: ConfirmOptions = {}): Promise<Changed> {
     const request = { event: toEvent(event, options.eventId ?? newEventId()), confirm: toConfirm(options) };
     return this.#change(
       (deadlineMs) => this.#pool.call(EdgeCacheService.publish, request, deadlineMs),
@@ -297,8 +295,62 @@ export class EdgeCacheClient {
     try {
       return (await this.#askMany(requests, deadlineMs)).flatMap(({ message }) => message.items);
     } catch (error) {
-      if (error instanceof EdgeCacheError && error.retryable) return undefined;
+      if (mayBeLoaded(error)) return undefined;
       throw error;
+    }
+  }
+
+  /**
+   * One load of a name for all callers of this process.
+   * @param load is run where none is under way.
+   */
+  #share(name: string, load: () => Promise<Buffer | undefined>): Promise<Buffer | undefined> {
+    const running = this.#loads.get(name);
+    if (running !== undefined) return running;
+    const started = load().finally(() => {
+      if (this.#loads.get(name) === started) this.#loads.delete(name);
+    });
+    this.#loads.set(name, started);
+    return started;
+  }
+
+  /** Completes one of many lookups that was not found. Whoever got the lease loads, whatever else is under way. */
+  #finishOne<T>(
+    name: string,
+    request: GetRequest,
+    answer: GetResponse | undefined,
+    loader: () => Promise<T | undefined>,
+    options: LoadOptions<T> & { readonly codec: Codec<T> },
+  ): Promise<Buffer | undefined> {
+    if (answer !== undefined && answer.leaseToken !== '') {
+      this.#loads.delete(name);
+      return this.#share(name, () => this.#loadAndFill(request, answer.leaseToken, loader, options));
+    }
+    const { namespace, key } = request;
+    const why = whyAlone(answer, false);
+    return this.#share(name, () =>
+      why === undefined
+        ? this.#load(namespace, key, loader, options)
+        : this.#loadOnly(why, namespace, loader, options.codec),
+    );
+  }
+
+  /** Decoded for each caller: an object that one of them changes is nobody else's. */
+  async #decode<T>(
+    name: string,
+    bytes: Buffer | undefined,
+    { namespace, loader, codec }: Decoding<T>,
+  ): Promise<T | undefined> {
+    if (bytes === undefined) return undefined;
+    try {
+      return codec.decode(bytes);
+    } catch (error) {
+      if (!(error instanceof EdgeCacheError)) throw error;
+      // Another release of the application wrote it: the source still answers.
+      const loaded = await this.#share(`${name} unreadable`, () =>
+        this.#loadOnly('unreadable', namespace, loader, codec),
+      );
+      return loaded === undefined ? undefined : codec.decode(loaded);
     }
   }
 
@@ -314,13 +366,13 @@ export class EdgeCacheClient {
     const giveUpAt = this.#now() + waitMs;
     for (let step = WAIT_STEP_MS; ; step = Math.min(WAIT_STEP_MAX_MS, step * 2)) {
       const answer = await this.#askOrNothing(request, deadlineMs);
-      if (answer?.found) return answer.absent ? undefined : answer.value;
+      if (answer?.found) return presentBytes(answer);
       if (answer !== undefined && answer.leaseToken !== '') {
         return this.#loadAndFill(request, answer.leaseToken, loader, options);
       }
       const why = whyAlone(answer, this.#now() >= giveUpAt);
       if (why !== undefined) return this.#loadOnly(why, namespace, loader, options.codec);
-      await delay(Math.min(answer?.retryAfterMs ?? step, step) * (0.5 + this.#random()));
+      await delay(Math.min(answer?.retryAfterMs || step, step) * (0.5 + this.#random()));
     }
   }
 
@@ -329,13 +381,13 @@ export class EdgeCacheClient {
     try {
       return (await this.#ask(request, deadlineMs)).message;
     } catch (error) {
-      if (error instanceof EdgeCacheError && error.retryable) return undefined;
+      if (mayBeLoaded(error)) return undefined;
       throw error;
     }
   }
 
   async #loadOnly<T>(
-    why: 'degraded' | 'unavailable' | 'waited',
+    why: LoadReason,
     namespace: string,
     loader: () => Promise<T | undefined>,
     codec: Codec<T>,
@@ -369,8 +421,9 @@ export class EdgeCacheClient {
       const { message } = await this.#pool.call(EdgeCacheService.fill, request, this.#deadlineMs);
       if (!message.accepted) this.#hooks.fillFailed?.(namespace, 'revoked');
     } catch (error) {
-      if (error instanceof EdgeCacheError && !error.retryable) throw error;
-      this.#hooks.fillFailed?.(namespace, 'error');
+      // Whatever the cache has against the value, the caller asked for it and here it is.
+      if (!(error instanceof EdgeCacheError)) throw error;
+      this.#hooks.fillFailed?.(namespace, 'error', error);
     }
     return bytes;
   }
@@ -386,11 +439,35 @@ export class EdgeCacheClient {
       try {
         return toChanged((await send(deadlineMs)).message);
       } catch (error) {
-        if (!(error instanceof AgentUnavailableError) || attempt >= this.#changeTries) throw error;
+        const passing = error instanceof AgentUnavailableError || error instanceof RedisUnavailableError;
+        if (!passing || attempt >= this.#changeTries) throw error;
         await delay(RETRY_MIN_MS * 2 ** attempt * (0.5 + this.#random()));
+      } finally {
+        // Who asks after a change must not be given what a load that began before it will bring. A tag can be on any
+        // key, so all are forgotten: sharing loads only saves work.
+        this.#loads.clear();
       }
     }
   }
+}
+
+interface Decoding<T> {
+  readonly namespace: string;
+  readonly loader: () => Promise<T | undefined>;
+  readonly codec: Codec<T>;
+}
+
+function loadName(namespace: string, key: string, token = ''): string {
+  return `${namespace}:${key}:${token}`;
+}
+
+function presentBytes({ absent, value }: GetResponse): Buffer | undefined {
+  return absent ? undefined : value;
+}
+
+/** Whether a failed lookup leaves the source to answer. Not so a caller's own mistake, which it must see. */
+function mayBeLoaded(error: unknown): boolean {
+  return error instanceof EdgeCacheError && (error.retryable || error.code === 'EC_CLIENT_REFUSED');
 }
 
 /** Why a loader has to answer without filling the cache, if it has. */

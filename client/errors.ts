@@ -3,6 +3,7 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 /** Stable codes; docs/errors.md explains each. */
 export type ClientErrorCode =
   | 'EC_CLIENT_AGENT_UNAVAILABLE'
+  | 'EC_CLIENT_REDIS_UNAVAILABLE'
   | 'EC_CLIENT_DEADLINE'
   | 'EC_CLIENT_INVALID_REQUEST'
   | 'EC_CLIENT_UNKNOWN_NAMESPACE'
@@ -33,6 +34,14 @@ export class AgentUnavailableError extends EdgeCacheError {
   }
 }
 
+/** The agent answers, but Redis is out of its reach. A change may or may not have been made, as above. */
+export class RedisUnavailableError extends EdgeCacheError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('EC_CLIENT_REDIS_UNAVAILABLE', message, true, options);
+    this.name = 'RedisUnavailableError';
+  }
+}
+
 /** A compare-and-set found another version. Read again and decide anew. */
 export class VersionConflictError extends EdgeCacheError {
   constructor(message: string, options?: ErrorOptions) {
@@ -56,13 +65,20 @@ const BY_STATUS: ReadonlyMap<status, readonly [ClientErrorCode, boolean]> = new 
   [status.CANCELLED, ['EC_CLIENT_CLOSED', false]],
 ]);
 
+/** Whether the agent itself answered: its errors carry the product's code, those of the transport do not. */
+export function isAgentsAnswer(error: ServiceError): boolean {
+  return error.metadata.get('edgecache-code').length > 0;
+}
+
 /** Turns what gRPC throws into this product's errors. */
 export function fromGrpc(error: ServiceError): EdgeCacheError {
   const message = error.details || error.message;
   const cause = { cause: error };
   switch (error.code) {
     case status.UNAVAILABLE:
-      return new AgentUnavailableError(message, cause);
+      return isAgentsAnswer(error)
+        ? new RedisUnavailableError(message, cause)
+        : new AgentUnavailableError(message, cause);
     case status.ABORTED:
       return new VersionConflictError(message, cause);
     case status.NOT_FOUND:

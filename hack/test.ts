@@ -4,9 +4,9 @@ import { ensureRedisServer } from './local/redis-install.ts';
 
 const HELP = `Usage: npm test [-- --only STEP[,STEP...]]
 
-Runs everything that must hold: format and lint, types, generated files, unit and integration tests.
+Runs everything that must hold: format and lint, types, generated files, unit, integration, Kubernetes and chaos tests.
 
-  --only   some of: lint, types, generated, unit, integration
+  --only   some of: lint, types, generated, unit, integration, kube, chaos
   --help   this text
 `;
 
@@ -17,6 +17,8 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   generated: ['node', 'hack/check-generated.ts'],
   unit: ['vitest', 'run', '--project', 'unit'],
   integration: ['vitest', 'run', '--project', 'integration'],
+  kube: ['vitest', 'run', '--project', 'kube'],
+  chaos: ['vitest', 'run', '--project', 'chaos'],
 };
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean' } } });
@@ -30,7 +32,7 @@ if (unknown !== undefined) {
   process.stderr.write(`--only: got '${unknown}'; must be some of ${Object.keys(STEPS).join(', ')}\n`);
   process.exit(2);
 }
-if (chosen.includes('integration')) ensureRedisServer();
+if (chosen.includes('integration') || chosen.includes('chaos')) ensureRedisServer();
 
 const failed: string[] = [];
 for (const step of chosen) {

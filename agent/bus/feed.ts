@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { LoggedEvent } from '../../api/event.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, RedisUnavailableError } from '../errors.ts';
 import type { Head, L2 } from '../l2/l2.ts';
 import { backoffMs, type RedisConnectionConfig } from '../redis/connections.ts';
 import { type Placement, placePartitions } from '../redis/masters.ts';
@@ -22,6 +22,8 @@ export interface FeedHandlers {
   readonly acknowledged: (partition: number, text: string) => void;
   /** Calls back when all events told so far have been applied in a lane. */
   readonly afterApplied: (lane: Lane, passed: () => void) => void;
+  /** How the master of a partition answered. */
+  readonly reached: (partition: number, answered: boolean) => void;
 }
 
 export interface FeedCounters {
@@ -78,9 +80,12 @@ export class Feed {
   #placeAgain = false;
   #placementTimer: NodeJS.Timeout | undefined;
   #placementFailures = 0;
+  #maxStalenessMs: number;
+  #renewTimer: NodeJS.Timeout | undefined;
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.#maxStalenessMs = options.config.maxStalenessMs;
     this.partitions = Array.from(
       { length: options.l2.options.partitions },
       (_, index) => new Partition(index),
@@ -103,12 +108,24 @@ export class Feed {
   /** Begins to place subscriptions; never throws, and keeps trying until stopped. */
   start(): void {
     this.#place();
-    this.#renewLoop();
+    this.#renewLater();
+  }
+
+  /** Changes how long a proof of completeness counts, for those already given too where it gets shorter. */
+  changeMaxStaleness(maxStalenessMs: number): void {
+    const lessMs = this.#maxStalenessMs - maxStalenessMs;
+    if (lessMs === 0) return;
+    this.#maxStalenessMs = maxStalenessMs;
+    if (lessMs > 0) for (const partition of this.partitions) partition.shortenLease(lessMs);
+    if (this.#renewTimer === undefined || this.#stop.signal.aborted) return;
+    this.#renewAll();
+    this.#renewLater();
   }
 
   stop(): void {
     this.#stop.abort();
     clearTimeout(this.#placementTimer);
+    clearTimeout(this.#renewTimer);
     for (const subscriber of this.#subscribers.values()) subscriber.close();
     this.#subscribers.clear();
     for (const partition of this.partitions) partition.fence();
@@ -273,16 +290,20 @@ export class Feed {
     if (this.#subscribers.get(name) === subscriber) this.#subscribers.delete(name);
   }
 
-  #renewLoop(): void {
-    const { config, random } = this.#options;
+  #renewAll(): void {
+    for (const subscriber of this.#subscribers.values()) {
+      if (subscriber.ready) void this.#renew(subscriber);
+    }
+  }
+
+  #renewLater(): void {
     // Jittered, so that a thousand agents do not ask in the same millisecond; never later than a third of the bound.
-    const periodMs = (config.maxStalenessMs / 3) * (0.8 + 0.2 * random());
-    const timer = setInterval(() => {
-      for (const subscriber of this.#subscribers.values()) {
-        if (subscriber.ready) void this.#renew(subscriber);
-      }
+    const periodMs = (this.#maxStalenessMs / 3) * (0.8 + 0.2 * this.#options.random());
+    clearTimeout(this.#renewTimer);
+    this.#renewTimer = setTimeout(() => {
+      this.#renewAll();
+      this.#renewLater();
     }, periodMs);
-    this.#stop.signal.addEventListener('abort', () => clearInterval(timer));
   }
 
   readonly #renewing = new Set<Subscriber>();
@@ -321,13 +342,15 @@ export class Feed {
   }
 
   async #renewNow(subscriber: Subscriber): Promise<void> {
-    const { l2, now, agentId, config } = this.#options;
+    const { l2, now, agentId } = this.#options;
+    // One bound for the whole proof: others wait as long for this agent as it has told Redis that its lease lasts.
+    const maxStalenessMs = this.#maxStalenessMs;
     const partitions = subscriber.placement.partitions.flatMap((index) => this.partitions[index] ?? []);
     const asked: Asked[] = partitions.map(({ received, generation }) => ({ received, generation }));
     const askedAt = now();
     const heads = await Promise.all(
       partitions.map(async ({ index }, i) => {
-        const head = await l2.registerAndReadHead(index, agentId, config.maxStalenessMs);
+        const head = await this.#reach(index, l2.registerAndReadHead(index, agentId, maxStalenessMs));
         // The first answer waited for none of the others: it tells Redis' clock best.
         if (i === 0) this.clock.observe(head.clockUs, askedAt, now());
         return head;
@@ -342,11 +365,24 @@ export class Feed {
     partitions.forEach((partition, i) => {
       const head = heads[i];
       const when = asked[i];
-      if (head !== undefined && when !== undefined) this.#judgeHead(partition, head, when, askedAt);
+      if (head !== undefined && when !== undefined)
+        this.#judgeHead(partition, head, when, askedAt + maxStalenessMs);
     });
   }
 
-  #judgeHead(partition: Partition, head: Head, asked: Asked, askedAt: number): void {
+  async #reach<T>(partition: number, asked: Promise<T>): Promise<T> {
+    const { reached } = this.#options.handlers;
+    try {
+      const answer = await asked;
+      reached(partition, true);
+      return answer;
+    } catch (error) {
+      if (error instanceof RedisUnavailableError) reached(partition, false);
+      throw error;
+    }
+  }
+
+  #judgeHead(partition: Partition, head: Head, asked: Asked, freshUntil: number): void {
     if (!partition.current) {
       this.#repairer.repair(partition, head.version);
       return;
@@ -355,7 +391,7 @@ export class Feed {
     if (partition.generation !== asked.generation) return;
     switch (partition.judgeHead(head, asked.received)) {
       case 'next':
-        this.#extend(partition, askedAt + this.#options.config.maxStalenessMs);
+        this.#extend(partition, freshUntil);
         return;
       case 'gap':
         this.#options.log.warn({ partition: partition.index, head: head.version }, 'events were missed');

@@ -111,3 +111,17 @@ describe('a place in the log', () => {
     expect(partition.judge(event('101-0', 'e1', '100-0', 'start'))).toBe('rewritten');
   });
 });
+
+describe('the reach of a partition’s master', () => {
+  it('is doubted for a while once it was lost, and not before it was first there', () => {
+    const partition = new Partition(0);
+    partition.noteUnreachable();
+    expect(partition.noteReachable(1_000)).toBe(false);
+    expect(partition.settlingUntil).toBe(0);
+    partition.noteUnreachable();
+    expect(partition.noteReachable(2_000)).toBe(true);
+    expect(partition.settlingUntil).toBe(4_000);
+    expect(partition.noteReachable(9_000)).toBe(false);
+    expect(partition.settlingUntil).toBe(4_000);
+  });
+});

@@ -8,6 +8,9 @@ export type Verdict = 'next' | 'duplicate' | 'gap' | 'rewritten';
 /** Event ids remembered to tell a repeated message from a log that was rewritten. */
 const REMEMBERED = 1024;
 
+/** Agents find a new master within a second of one another, and send what they have queued at once. */
+const SETTLE_MS = 2_000;
+
 /**
  * An agent's place in the log of one partition. Knows nothing of connections or caches: it judges, and keeps
  * what was received and applied, so that its rules can be tested alone.
@@ -27,6 +30,13 @@ export class Partition {
   freshBulkUntil = 0;
   /** Whether the place in the log is known and no gap is open. */
   current = false;
+  /**
+   * Monotonic milliseconds until which, after its master was out of reach, agents send what they had queued: what L2
+   * says of the partition may be older than changes that were accepted meanwhile.
+   */
+  settlingUntil = 0;
+  /** Before it was first reached there is nothing to doubt. */
+  #reachable: boolean | undefined;
   /** Counts fences and resets, so that a proof begun before one is not taken for a proof after it. */
   generation = 0;
   readonly #recent = new Set<string>();
@@ -73,6 +83,27 @@ export class Partition {
     this.generation += 1;
     this.freshCriticalUntil = 0;
     this.freshBulkUntil = 0;
+  }
+
+  /** The bound was lowered: what has been proven counts for so much less, and proofs under way not at all. */
+  shortenLease(ms: number): void {
+    this.generation += 1;
+    this.freshCriticalUntil -= ms;
+    this.freshBulkUntil -= ms;
+  }
+
+  /** The partition's master did not answer. */
+  noteUnreachable(): void {
+    if (this.#reachable !== undefined) this.#reachable = false;
+  }
+
+  /** It answered. @returns whether it had been out of reach */
+  noteReachable(now: number): boolean {
+    const wasAway = this.#reachable === false;
+    this.#reachable = true;
+    if (!wasAway) return false;
+    this.settlingUntil = now + SETTLE_MS;
+    return true;
   }
 
   noteApplied(version: string): void {

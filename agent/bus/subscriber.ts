@@ -46,11 +46,10 @@ export class Subscriber {
       this.#byAckChannel.set(l2.keysOf(partition).acknowledgements(agentId), partition);
     }
     this.#connection = new Redis({
-      ...baseOptions(config),
+      ...baseOptions(config, 'events'),
       ...addressOf(config, placement),
       retryStrategy: () => null,
       lazyConnect: true,
-      connectionName: `edgecache-events-${config.nodeId}`.replace(/[^\w.-]/g, '_'),
     });
     this.#connection.on('error', (error) =>
       log.debug({ error: messageOf(error) }, 'event connection failed'),

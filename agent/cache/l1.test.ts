@@ -103,10 +103,10 @@ describe('L1', () => {
   it('takes other sizes and namespaces while it runs', () => {
     const l1 = anL1();
     for (let i = 0; i < 50; i++) l1.set('a', `k${i}`, 0, anEntry('5-0'), MINUTE, 0);
-    l1.configure(RULES.slice(0, 1), { maxEntries: 5, maxBytes: 1_000_000 });
+    l1.configure(RULES.slice(0, 1), { maxEntries: 5, maxBytes: 1_000_000 }, 0);
     expect(l1.entries).toBe(5);
     expect(l1.get('a', 'k49')).toBeDefined();
-    l1.configure(RULES.slice(1), { maxEntries: 5, maxBytes: 1_000_000 });
+    l1.configure(RULES.slice(1), { maxEntries: 5, maxBytes: 1_000_000 }, 0);
     expect([l1.entries, l1.bytes]).toEqual([0, 0]);
   });
 

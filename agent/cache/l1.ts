@@ -17,7 +17,7 @@ export interface L1Entry {
   readonly tags: readonly string[];
   readonly partition: number;
   /** Monotonic milliseconds after which L1 no longer answers with it. */
-  readonly freshUntil: number;
+  freshUntil: number;
   /** Monotonic milliseconds at which it ends in L2. */
   readonly endsAt: number;
   readonly scope: Scope;
@@ -61,7 +61,7 @@ export class L1 {
   constructor(namespaces: readonly Namespace[], partitions: number, limits: L1Limits) {
     this.#partitions = partitions;
     this.#limits = limits;
-    this.configure(namespaces, limits);
+    this.configure(namespaces, limits, 0);
   }
 
   get entries(): number {
@@ -84,8 +84,11 @@ export class L1 {
     return this.#limits;
   }
 
-  /** Takes other namespaces, sizes and TTLs without losing what may stay. TTLs count for entries set from now on. */
-  configure(namespaces: readonly Namespace[], limits: L1Limits): void {
+  /**
+   * Takes other namespaces, sizes and TTLs without losing what may stay. What is held already lives for the new TTL at most
+   * from now on.
+   */
+  configure(namespaces: readonly Namespace[], limits: L1Limits, now: number): void {
     this.#limits = limits;
     const names = new Set(namespaces.map(({ name }) => name));
     for (const [name, state] of this.#namespaces) {
@@ -97,7 +100,7 @@ export class L1 {
     for (const rules of namespaces) {
       const state = this.#namespaces.get(rules.name);
       if (state === undefined) this.#namespaces.set(rules.name, this.#newState(rules));
-      else this.#resize(state, rules);
+      else this.#change(state, rules, now);
     }
     this.#shrink();
   }
@@ -225,7 +228,11 @@ export class L1 {
     return state;
   }
 
-  #resize(state: NamespaceState, rules: Namespace): void {
+  #change(state: NamespaceState, rules: Namespace, now: number): void {
+    const latest = now + rules.l1TtlSeconds * 1000;
+    if (rules.l1TtlSeconds < state.rules.l1TtlSeconds) {
+      for (const [, entry] of state.store.entries()) entry.freshUntil = Math.min(entry.freshUntil, latest);
+    }
     state.rules = rules;
     state.store.resize(this.#limits.maxEntries, Math.min(rules.memoryLimitBytes, this.#limits.maxBytes));
   }

@@ -7,6 +7,7 @@ import type { L2, ReadItem, ReadResult } from '../l2/l2.ts';
 import { compareVersions } from '../l2/version.ts';
 import { type Answer, DEGRADED, miss, SOURCE } from './answer.ts';
 import type { L1, L1Entry } from './l1.ts';
+import { Limiter } from './limiter.ts';
 
 /** A lookup that has been checked: its namespace is known and its key within limits. */
 export interface Lookup {
@@ -15,10 +16,16 @@ export interface Lookup {
   readonly wantLease: boolean;
   /** Version that the answer must show, or a later one; empty: none. */
   readonly minVersion: string;
+  /** Event of a change that was queued when its caller was answered: its version is not known yet. Empty: none. */
+  readonly minEvent: string;
 }
 
 /** Most that a caller is told to wait for somebody else's load: most loads are shorter, and asking is cheap. */
 const RETRY_AFTER_MS = 25;
+
+/** Reads of L2 that run and wait at once. After an outage all of L1 wants refilling: Redis gets it in portions. */
+const MAX_READS = 256;
+const MAX_WAITING_READS = 20_000;
 
 /** One read of L2 that any number of callers share. */
 interface Flight {
@@ -43,6 +50,12 @@ export interface ReaderOptions {
   readonly now: () => number;
   /** Without events there is no proof of freshness: critical namespaces are read from L2, others live by TTL. */
   readonly eventDriven: boolean;
+  /** Told of every answer from L1, for the audit. */
+  readonly answered: (rules: Namespace, key: string, version: string, partition: number) => void;
+  /** Whether a change that this agent accepted, and could not send yet, makes an entry old. */
+  readonly isQueued: (partition: number, namespace: string, key: string, tags: readonly string[]) => boolean;
+  /** Told how Redis answered a read of a partition. */
+  readonly reached: (partition: number, answered: boolean) => void;
   /** Whether everything up to a version has been applied in a lane. */
   readonly isApplied: (partition: Partition, lane: Lane, version: string) => boolean;
 }
@@ -82,6 +95,7 @@ export class Reader {
   readonly byNamespace = new Map<string, NamespaceReads>();
   readonly #options: ReaderOptions;
   readonly #flights: Map<string, Flight>[];
+  readonly #limiter = new Limiter(MAX_READS, MAX_WAITING_READS);
 
   constructor(options: ReaderOptions) {
     this.#options = options;
@@ -90,7 +104,8 @@ export class Reader {
 
   /** The answer from L1, at once and without a promise, or undefined where L2 must be asked. */
   fromMemory(lookup: Lookup): Answer | undefined {
-    const { rules, key, minVersion } = lookup;
+    const { rules, key, minVersion, minEvent } = lookup;
+    if (minEvent !== '') return undefined;
     const { l1, now } = this.#options;
     const entry = l1.get(rules.name, key);
     if (entry === undefined) return undefined;
@@ -99,16 +114,44 @@ export class Reader {
       return undefined;
     this.counters.l1Hits += 1;
     this.#reads(rules.name).hits += 1;
+    this.#options.answered(rules, key, entry.version, entry.partition);
     return toAnswer(entry, SOURCE.l1, entry.endsAt - time);
   }
 
   /** Answers lookups that memory could not, in the order given; one round trip per partition. Never throws. */
   async fromL2(lookups: readonly Lookup[]): Promise<Answer[]> {
     this.counters.l1Misses += lookups.length;
+    if (lookups.some(({ minEvent }) => minEvent !== ''))
+      return Promise.all(lookups.map((lookup) => this.#afterEvent(lookup)));
     const bookings = new Map<number, Booking>();
     const seats = lookups.map((lookup) => this.#join(lookup, bookings));
     for (const [partition, booking] of bookings) this.#launch(partition, booking);
     return Promise.all(lookups.map((lookup, i) => this.#answer(lookup, seats[i]?.())));
+  }
+
+  /** Reads that wait for Redis. */
+  get waiting(): number {
+    return this.#limiter.waiting;
+  }
+
+  /** A queued change is seen once Redis has its event; until then nothing that this agent has is new enough. */
+  async #afterEvent(lookup: Lookup): Promise<Answer> {
+    const { minEvent, rules, key } = lookup;
+    try {
+      const { l2 } = this.#options;
+      const version =
+        minEvent === '' ? '' : await l2.versionOfEvent(l2.partitionOf(rules.name, key), minEvent);
+      if (version !== undefined) {
+        const [answer] = await this.fromL2([
+          { ...lookup, minEvent: '', minVersion: version || lookup.minVersion },
+        ]);
+        return answer ?? DEGRADED;
+      }
+    } catch {
+      this.counters.l2Errors += 1;
+    }
+    this.counters.degraded += 1;
+    return DEGRADED;
   }
 
   /** Later readers must not share a read that began before an invalidation that has been applied. */
@@ -140,7 +183,7 @@ export class Reader {
     const place = partitions[partition];
     if (place === undefined) return false;
     const freshUntil = rules.critical ? place.freshCriticalUntil : place.freshBulkUntil;
-    if (time >= freshUntil) return false;
+    if (time >= freshUntil || (rules.critical && time < place.settlingUntil)) return false;
     return minVersion === '' || isApplied(place, rules.critical ? 'critical' : 'bulk', minVersion);
   }
 
@@ -166,7 +209,7 @@ export class Reader {
 
   /** Sends one read for all of a partition's keys and registers each of them as a flight. */
   #launch(partition: number, booking: Booking): void {
-    const read = this.#options.l2.read(partition, booking.items);
+    const read = this.#limiter.run(() => this.#read(partition, booking.items));
     booking.lookups.forEach((lookup, index) => {
       const result = read.then((all) => {
         const one = all[index];
@@ -179,6 +222,28 @@ export class Reader {
     });
   }
 
+  async #read(partition: number, items: readonly ReadItem[]): Promise<ReadResult[]> {
+    const { l2, reached } = this.#options;
+    try {
+      const results = await l2.read(partition, items);
+      reached(partition, true);
+      return results;
+    } catch (error) {
+      if (error instanceof RedisUnavailableError) reached(partition, false);
+      throw error;
+    }
+  }
+
+  /**
+   * Whether an answer of L2 may be older than a change that was accepted while the partition's master was out of
+   * reach: one of this agent's own, or in a critical namespace one that another agent has just the time to send.
+   */
+  #isDoubtful({ rules, key, minVersion }: Lookup, partition: number, tags: readonly string[]): boolean {
+    const { isQueued, partitions, now } = this.#options;
+    if (isQueued(partition, rules.name, key, tags)) return true;
+    return rules.critical && minVersion === '' && now() < (partitions[partition]?.settlingUntil ?? 0);
+  }
+
   #register(partition: number, lookup: Lookup, flight: Flight): void {
     const flights = this.#flights[partition];
     const name = flightKey(lookup.rules.name, lookup.key);
@@ -189,19 +254,26 @@ export class Reader {
     flight.result.then(land, land);
   }
 
-  #keep(partition: number, { rules, key }: Lookup, result: ReadResult): void {
+  #keep(partition: number, lookup: Lookup, result: ReadResult): void {
+    const { rules, key } = lookup;
     const { entry, head, ttlMs } = result;
     const { l1, partitions, now } = this.#options;
     const place = partitions[partition];
     if (entry === undefined || place === undefined || ttlMs <= 0) return;
-    if (compareVersions(place.applied, head) > 0) return;
+    if (compareVersions(place.applied, head) > 0 || this.#isDoubtful(lookup, partition, entry.tags)) return;
     l1.set(rules.name, key, partition, entry, ttlMs, now());
   }
 
   async #answer(lookup: Lookup, flight: Promise<ReadResult> | undefined): Promise<Answer> {
     try {
       const result = await (flight ?? Promise.reject(new Error('not read')));
-      const reads = this.#reads(lookup.rules.name);
+      const { rules, key } = lookup;
+      const reads = this.#reads(rules.name);
+      const partition = this.#options.l2.partitionOf(rules.name, key);
+      if (this.#isDoubtful(lookup, partition, result.entry?.tags ?? [])) {
+        this.counters.degraded += 1;
+        return DEGRADED;
+      }
       if (result.entry !== undefined) {
         this.counters.l2Hits += 1;
         reads.hits += 1;
@@ -209,6 +281,8 @@ export class Reader {
       }
       this.counters.l2Misses += 1;
       reads.misses += 1;
+      const old = result.retryAfterMs > 0 ? this.#expired(lookup, result.head) : undefined;
+      if (old !== undefined) return old;
       return miss(result.leaseToken, Math.min(result.retryAfterMs, RETRY_AFTER_MS));
     } catch {
       this.counters.l2Errors += 1;
@@ -227,6 +301,23 @@ export class Reader {
     }
     this.counters.staleServed += 1;
     return { ...toAnswer(entry, SOURCE.l1, entry.endsAt - time), stale: true };
+  }
+
+  /**
+   * Somebody else is loading: what has only expired may serve meanwhile, marked stale, where the namespace allows it.
+   * Everything up to the head of the miss must have been applied: then what memory still holds was not invalidated.
+   */
+  #expired({ rules, key, minVersion }: Lookup, head: string): Answer | undefined {
+    if (rules.critical || minVersion !== '') return undefined;
+    const { l1, now, partitions, isApplied } = this.#options;
+    const entry = l1.get(rules.name, key);
+    const place = entry === undefined ? undefined : partitions[entry.partition];
+    const time = now();
+    if (entry === undefined || place === undefined || !place.current || !isApplied(place, 'bulk', head))
+      return undefined;
+    if (time < entry.endsAt || time >= entry.endsAt + rules.staleIfErrorSeconds * 1000) return undefined;
+    this.counters.staleServed += 1;
+    return { ...toAnswer(entry, SOURCE.l1, 0), stale: true };
   }
 
   #reads(namespace: string): NamespaceReads {

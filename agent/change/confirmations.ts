@@ -46,6 +46,11 @@ export class Confirmations {
     this.#longestStalenessMs = options.maxStalenessMs;
   }
 
+  /** The bound has changed: leases of up to this long may be held. */
+  noteStaleness(maxStalenessMs: number): void {
+    this.#longestStalenessMs = Math.max(this.#longestStalenessMs, maxStalenessMs);
+  }
+
   /** To be called before the event is sent. The returned function forgets it. */
   expect(eventId: string): () => void {
     this.#waiters.set(eventId, { acks: new Set(), wake: () => undefined });

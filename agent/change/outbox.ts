@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import { AgentError, messageOf, RedisUnavailableError } from '../errors.ts';
 import type { ChangeOutcome, ChangePart } from '../l2/l2.ts';
 import { backoffMs } from '../redis/connections.ts';
+import type { OutboxJournal } from './outbox-journal.ts';
+import { QueuedScopes } from './queued-scopes.ts';
 
 export interface OutboxOptions {
   readonly maxItems: number;
@@ -10,6 +12,16 @@ export interface OutboxOptions {
   readonly send: (part: ChangePart) => Promise<ChangeOutcome>;
   readonly log: Logger;
   readonly random: () => number;
+  /** Without one, what waits is lost with the process. */
+  readonly journal?: OutboxJournal;
+}
+
+/** What waits for one partition, in order. */
+interface Queue {
+  readonly items: Waiting[];
+  readonly scopes: QueuedScopes;
+  /** Ends the pause before the next try. */
+  wake: () => void;
 }
 
 interface Waiting {
@@ -23,7 +35,7 @@ interface Waiting {
  */
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #queues = new Map<number, Waiting[]>();
+  readonly #queues = new Map<number, Queue>();
   readonly #stop = new AbortController();
   #items = 0;
   #bytes = 0;
@@ -52,9 +64,32 @@ export class Outbox {
     return this.#refused;
   }
 
+  /** Takes up what an earlier process could not send. */
+  start(): void {
+    const left = this.#options.journal?.load() ?? [];
+    if (left.length > 0)
+      this.#options.log.info({ waiting: left.length }, 'sending changes that an earlier run had queued');
+    this.#items += left.length;
+    for (const part of left) {
+      const bytes = weigh(part);
+      this.#bytes += bytes;
+      this.#push({ part, bytes });
+    }
+  }
+
   /** Whether something waits for a partition: then what follows must wait behind it, or the order would turn. */
   holds(partition: number): boolean {
     return this.#queues.has(partition);
+  }
+
+  /** Whether a change that waits makes an entry old: Redis does not know yet, but this agent does. */
+  covers(partition: number, namespace: string, key: string, tags: readonly string[]): boolean {
+    return this.#queues.get(partition)?.scopes.covers(namespace, key, tags) ?? false;
+  }
+
+  /** A partition's master answers again: what waits for it need not wait for the next try. */
+  wake(partition: number): void {
+    this.#queues.get(partition)?.wake();
   }
 
   /** @throws AgentError EC_OUTBOX_FULL, when nothing of the change has been queued. */
@@ -68,6 +103,7 @@ export class Outbox {
         `Redis is out of reach and the outbox is full (${this.#items} of ${maxItems} changes, ${this.#bytes} of ${maxBytes} bytes); try again later`,
       );
     }
+    this.#options.journal?.add(parts);
     this.#items += parts.length;
     this.#bytes += bytes;
     for (const item of waiting) this.#push(item);
@@ -79,6 +115,8 @@ export class Outbox {
     while (this.#items > 0 && !deadline.aborted)
       await delay(10, undefined, { signal: deadline }).catch(() => undefined);
     this.#stop.abort();
+    for (const queue of this.#queues.values()) queue.wake();
+    this.#options.journal?.close();
     return this.#items;
   }
 
@@ -86,31 +124,35 @@ export class Outbox {
     const { partition } = item.part;
     const queue = this.#queues.get(partition);
     if (queue !== undefined) {
-      queue.push(item);
+      queue.items.push(item);
+      queue.scopes.add(item.part);
       return;
     }
-    const fresh = [item];
+    const fresh: Queue = { items: [item], scopes: new QueuedScopes(), wake: () => undefined };
+    fresh.scopes.add(item.part);
     this.#queues.set(partition, fresh);
     void this.#run(partition, fresh);
   }
 
-  async #run(partition: number, queue: Waiting[]): Promise<void> {
+  async #run(partition: number, queue: Queue): Promise<void> {
     for (let attempt = 0; !this.#stop.signal.aborted; ) {
-      const [item] = queue;
+      const [item] = queue.items;
       if (item === undefined) {
         this.#queues.delete(partition);
         return;
       }
-      if (await this.#trySend(item.part)) {
-        queue.shift();
+      const sent = await this.#trySend(item.part);
+      if (this.#stop.signal.aborted) return;
+      if (sent) {
+        queue.items.shift();
+        queue.scopes.remove(item.part);
+        this.#options.journal?.done(item.part);
         this.#items -= 1;
         this.#bytes -= item.bytes;
         attempt = 0;
         continue;
       }
-      await delay(backoffMs(attempt, this.#options.random), undefined, { signal: this.#stop.signal }).catch(
-        () => undefined,
-      );
+      await pause(queue, backoffMs(attempt, this.#options.random));
       attempt += 1;
     }
   }
@@ -131,6 +173,16 @@ export class Outbox {
       return true;
     }
   }
+}
+
+function pause(queue: Queue, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    queue.wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
 }
 
 function weigh(part: ChangePart): number {

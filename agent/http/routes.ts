@@ -1,6 +1,8 @@
 import type { Registry } from 'prom-client';
+import { SIGNATURE_HEADER } from '../../api/reload.ts';
+import type { Reloads } from '../reload.ts';
 import { collectStats, healthOf, type StatsSources } from '../stats.ts';
-import type { HttpRoute } from './server.ts';
+import type { HttpRoute, PostRequest } from './server.ts';
 
 export interface RouteOptions {
   readonly sources: StatsSources;
@@ -35,6 +37,12 @@ export function agentRoutes({
         }
       : {}),
   };
+}
+
+/** Takes configuration from the operator: see api/reload.ts. */
+export function reloadRoute(reloads: Reloads, { body, headers }: PostRequest): HttpRoute {
+  const { status, answer } = reloads.push(body, String(headers[SIGNATURE_HEADER] ?? ''));
+  return { status, type: 'application/json', body: `${JSON.stringify(answer)}\n` };
 }
 
 function text(status: number, body: string): HttpRoute {

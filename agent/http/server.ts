@@ -1,4 +1,10 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AgentError } from '../errors.ts';
 
@@ -8,13 +14,21 @@ export interface HttpRoute {
   readonly body: string;
 }
 
+export interface PostRequest {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
 export interface HttpServerOptions {
   readonly address: string;
   readonly routes: Readonly<Record<string, () => HttpRoute | Promise<HttpRoute>>>;
+  readonly posts: Readonly<Record<string, (request: PostRequest) => HttpRoute>>;
 }
 
 /** How long a slow caller may take; scrapers and probes need milliseconds. */
 const TIMEOUT_MS = 10_000;
+/** A configuration of 64 namespaces takes some 30 kB. */
+const MAX_BODY_BYTES = 1024 * 1024;
 
 /** The agent's port for probes, metrics and people. */
 export class HttpServer {
@@ -27,7 +41,7 @@ export class HttpServer {
       { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS },
       (request, response) => {
         const path = new URL(request.url ?? '/', 'http://agent').pathname;
-        void this.#answer(request.method ?? '', path, response);
+        void this.#answer(request, path, response);
       },
     );
   }
@@ -61,22 +75,43 @@ export class HttpServer {
     });
   }
 
-  async #answer(method: string, path: string, response: ServerResponse): Promise<void> {
-    const route = this.#options.routes[path];
-    let answer: HttpRoute;
-    if (route === undefined) {
-      const known = Object.keys(this.#options.routes).join(', ');
-      answer = { status: 404, type: 'text/plain', body: `no such page; there are ${known}\n` };
-    } else if (method !== 'GET' && method !== 'HEAD') {
-      answer = { status: 405, type: 'text/plain', body: 'only GET\n' };
-    } else {
-      answer = await Promise.resolve(route()).catch(() => ({
-        status: 500,
-        type: 'text/plain',
-        body: 'failed\n',
-      }));
-    }
-    response.writeHead(answer.status, { 'content-type': answer.type });
-    response.end(method === 'HEAD' ? undefined : answer.body);
+  async #answer(request: IncomingMessage, path: string, response: ServerResponse): Promise<void> {
+    const { status, type, body } = await this.#route(request, path).catch(() => plain(500, 'failed\n'));
+    response.writeHead(status, { 'content-type': type });
+    response.end(request.method === 'HEAD' ? undefined : body);
   }
+
+  async #route(request: IncomingMessage, path: string): Promise<HttpRoute> {
+    const { method, headers } = request;
+    const { routes, posts } = this.#options;
+    const post = posts[path];
+    if (post !== undefined) {
+      if (method !== 'POST') return plain(405, 'only POST\n');
+      const body = await bodyOf(request);
+      return body === undefined
+        ? plain(413, `must have at most ${MAX_BODY_BYTES} bytes\n`)
+        : post({ headers, body });
+    }
+    const route = routes[path];
+    if (route === undefined) return plain(404, `no such page; there are ${Object.keys(routes).join(', ')}\n`);
+    if (method !== 'GET' && method !== 'HEAD') return plain(405, 'only GET\n');
+    return route();
+  }
+}
+
+function plain(status: number, body: string): HttpRoute {
+  return { status, type: 'text/plain', body };
+}
+
+/** Nothing where it is too long: what is left of it is thrown away with the connection. */
+async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    const bytes = Buffer.from(chunk);
+    size += bytes.length;
+    if (size > MAX_BODY_BYTES) return undefined;
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks);
 }

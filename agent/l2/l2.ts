@@ -214,6 +214,11 @@ export class L2 {
     await guard(this.#next().spublish(this.keysOf(partition).acknowledgements(to), text));
   }
 
+  /** Version that an event was given in a partition, if it has been logged there. */
+  async versionOfEvent(partition: number, eventId: string): Promise<string | undefined> {
+    return (await guard(this.#next().get(this.keysOf(partition).eventId(eventId)))) ?? undefined;
+  }
+
   /** JSON of the events after a version, oldest first. */
   async readLog(partition: number, after: string, count: number): Promise<string[]> {
     const entries = await guard(
@@ -263,7 +268,8 @@ export class L2 {
     const [changed, waited] = replies ?? [];
     if (changed === undefined || waited === undefined) throw unexpected('change', replies);
     if (changed[0] !== null) throw fromRedis(changed[0]);
-    if (waited[0] !== null) throw fromRedis(waited[0]);
+    // Whatever WAIT says no to, such as a master that has just become a replica: the change is not known to be safe.
+    if (waited[0] !== null) throw new RedisUnavailableError(waited[0]);
     if (Number(waited[1]) < replicas) {
       throw new RedisUnavailableError(
         new Error(`${Number(waited[1])} of ${replicas} replicas acknowledged the change`),

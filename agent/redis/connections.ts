@@ -21,10 +21,12 @@ export function backoffMs(attempt: number, random: () => number): number {
 }
 
 /** Options that each connection to a Redis server has, whatever it is for. */
-export function baseOptions(config: RedisConnectionConfig) {
-  const { redis, credentials } = config;
+export function baseOptions(config: RedisConnectionConfig, purpose: 'commands' | 'events') {
+  const { redis, credentials, nodeId } = config;
   return {
     ...credentials,
+    // Seen in CLIENT LIST.
+    connectionName: `edgecache-${purpose}-${nodeId.replace(/[^\w.-]/g, '_')}`,
     ...(redis.tls ? { tls: {} } : {}),
     db: redis.db,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -103,7 +105,7 @@ export class CommandConnections {
 
 function connect(config: RedisConnectionConfig, random: () => number): Redis | Cluster {
   const { redis } = config;
-  const base = baseOptions(config);
+  const base = baseOptions(config, 'commands');
   const retryStrategy = (attempt: number) => backoffMs(attempt, random);
   const nodes = redis.nodes.map(splitHostPort);
   if (redis.mode === 'cluster') {

@@ -40,6 +40,7 @@ export class InMemoryMarketplace implements MarketplaceSources {
   readonly #gpus = new Map<string, GpuStatus>();
   readonly #markets = new Map<string, Market>();
   readonly #bookings = new Map<string, Booking>();
+  readonly #ended = new Map<string, Booking>();
   readonly #providers = new Map<string, ProviderStatus>();
   readonly #orderBooks = new Map<string, OrderBook>();
   readonly #stats = new Map<string, { total: number; booked: number }>();
@@ -75,7 +76,8 @@ export class InMemoryMarketplace implements MarketplaceSources {
   async availability(region: string, gpuType: string): Promise<GpuAvailability | undefined> {
     const market = this.#markets.get(marketOf(region, gpuType));
     if (market === undefined) return undefined;
-    return { region, gpuType, total: market.gpus.length, available: [...market.free].slice(0, LISTED) };
+    const available = [...market.free].slice(0, LISTED);
+    return { region, gpuType, total: market.gpus.length, free: market.free.size, available };
   }
 
   async pricing(region: string, gpuType: string): Promise<GpuPricing | undefined> {
@@ -108,16 +110,18 @@ export class InMemoryMarketplace implements MarketplaceSources {
   async book(booking: Booking): Promise<GpuStatus | undefined> {
     const gpu = this.#gpus.get(booking.gpuId);
     if (gpu?.bookingId === booking.bookingId) return gpu;
-    if (gpu === undefined || !gpu.available) return undefined;
+    if (gpu === undefined || !gpu.available || this.#ended.has(booking.bookingId)) return undefined;
     this.#bookings.set(booking.bookingId, booking);
     return this.#save({ ...gpu, available: false, bookingId: booking.bookingId });
   }
 
   async cancel(bookingId: string): Promise<{ booking: Booking; gpu: GpuStatus } | undefined> {
-    const booking = this.#bookings.get(bookingId);
+    const booking = this.#bookings.get(bookingId) ?? this.#ended.get(bookingId);
     const gpu = booking === undefined ? undefined : this.#gpus.get(booking.gpuId);
     if (booking === undefined || gpu === undefined) return undefined;
     this.#bookings.delete(bookingId);
+    this.#ended.set(bookingId, booking);
+    if (gpu.bookingId !== bookingId) return { booking, gpu };
     const { bookingId: _, ...free } = gpu;
     return { booking, gpu: this.#save({ ...free, available: true }) };
   }
@@ -127,14 +131,16 @@ export class InMemoryMarketplace implements MarketplaceSources {
     available,
   }: Pick<GpuStatus, 'gpuId' | 'available'>): Promise<GpuStatus | undefined> {
     const gpu = this.#gpus.get(gpuId);
-    return gpu === undefined ? undefined : this.#save({ ...gpu, available });
+    if (gpu === undefined) return undefined;
+    return this.#save({ ...gpu, available: available && gpu.bookingId === undefined });
   }
 
-  async savePrice(region: string, gpuType: string, pricePerHour: number): Promise<GpuPricing> {
+  async savePrice(region: string, gpuType: string, pricePerHour: number): Promise<GpuPricing | undefined> {
     const market = this.#markets.get(marketOf(region, gpuType));
-    const revision = (market?.price.revision ?? 0) + 1;
+    if (market === undefined) return undefined;
+    const revision = market.price.revision + 1;
     const price: GpuPricing = { gpuType, region, pricePerHour, currency: 'USD', revision };
-    if (market !== undefined) market.price = price;
+    market.price = price;
     this.#priced(price);
     return price;
   }

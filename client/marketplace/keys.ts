@@ -16,13 +16,19 @@ export type MarketplaceNamespace = (typeof NAMESPACE)[keyof typeof NAMESPACE];
 
 export const ALL_REGIONS = 'all';
 
+/** Only what would end a part early is escaped, so that the rest stays readable. */
+const part = (text: string) => text.replaceAll('%', '%25').replaceAll('/', '%2F');
+
+/** Of all that is about a type of GPU in a region. */
+const market = (region: string, gpuType: string) => `region/${part(region)}/type/${part(gpuType)}`;
+
 export const keys = {
   gpu: (gpuId: string) => `gpu/${gpuId}`,
-  availability: (region: string, gpuType: string) => `region/${region}/type/${gpuType}`,
-  pricing: (region: string, gpuType: string) => `region/${region}/type/${gpuType}`,
-  orderBook: (region: string, gpuType: string) => `region/${region}/type/${gpuType}`,
+  availability: market,
+  pricing: market,
+  orderBook: market,
   provider: (providerId: string) => `provider/${providerId}`,
-  stats: (region: string) => `region/${region}`,
+  stats: (region: string) => `region/${part(region)}`,
 } as const;
 
 export const tags = {

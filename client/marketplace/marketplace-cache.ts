@@ -8,7 +8,14 @@ import type {
   StatsResponse,
 } from '../edge-cache-client.ts';
 import { EdgeCacheError, VersionConflictError } from '../errors.ts';
-import { GpuNotAvailableError, MarketplaceError, UnknownBookingError, UnknownGpuError } from './errors.ts';
+import { Effects } from './effects.ts';
+import {
+  GpuNotAvailableError,
+  MarketplaceError,
+  UnknownBookingError,
+  UnknownGpuError,
+  UnknownMarketError,
+} from './errors.ts';
 import {
   ALL_REGIONS,
   gpuTags,
@@ -33,7 +40,10 @@ import type { MarketplaceSources } from './sources.ts';
 export interface MarketplaceCacheOptions {
   readonly client: EdgeCacheClient;
   readonly sources: MarketplaceSources;
-  /** What a type of GPU costs in a region now, after a booking changed the market. Default: as the source says. */
+  /**
+   * What a type of GPU costs in a region now, after a booking changed the market. Default: as the source says. A
+   * rule that starts from `pricing.pricePerHour` raises its own result each time: start from a list price.
+   */
   readonly reprice?: (pricing: GpuPricing, market: GpuAvailability) => number;
   /** Whether bookings return only when no agent can answer with what was there before. Default false. */
   readonly confirm?: boolean;
@@ -141,19 +151,30 @@ export class MarketplaceCache {
       this.#sources.saveGpu({ gpuId, available }),
     );
     if (gpu === undefined) throw new UnknownGpuError(gpuId);
+    await this.#refreshStats(gpu.region, `${eventId}:stats`);
     return this.#tell('gpu_availability_changed', gpu, eventId, { available });
   }
 
+  /** Sets a price; the market's order book, which may quote it, is invalidated. @throws UnknownMarketError */
   async updateGpuPricing(gpuType: string, pricePerHour: number, region: string): Promise<GpuPricing> {
-    if (!(pricePerHour >= 0)) {
+    if (!Number.isFinite(pricePerHour) || pricePerHour < 0) {
       throw new MarketplaceError('EC_MARKET_INVALID', `pricePerHour: got ${pricePerHour}; must be 0 or more`);
     }
-    return this.#refreshPricing(region, gpuType, newEventId(), () =>
+    const eventId = newEventId();
+    const pricing = await this.#refreshPricing(region, gpuType, eventId, () =>
       this.#sources.savePrice(region, gpuType, pricePerHour),
     );
+    if (pricing === undefined) throw new UnknownMarketError(region, gpuType);
+    const scope = { keys: [keys.orderBook(region, gpuType)], reason: 'pricing_updated' };
+    await this.#client.invalidate(NAMESPACE.orderBook, scope, {
+      ...this.#confirm,
+      eventId: `${eventId}:book`,
+    });
+    return pricing;
   }
 
-  updateOrderBook(book: OrderBook): Promise<OrderBook> {
+  async updateOrderBook(book: OrderBook): Promise<OrderBook> {
+    requireValid(CODECS.orderBook, book, 'order book');
     const { region, gpuType } = book;
     return this.#refresh(
       NAMESPACE.orderBook,
@@ -168,7 +189,8 @@ export class MarketplaceCache {
     );
   }
 
-  updateProviderStatus(status: ProviderStatus): Promise<ProviderStatus> {
+  async updateProviderStatus(status: ProviderStatus): Promise<ProviderStatus> {
+    requireValid(CODECS.providerStatus, status, 'provider status');
     const { providerId } = status;
     return this.#refresh(
       NAMESPACE.provider,
@@ -187,7 +209,7 @@ export class MarketplaceCache {
    * Books a GPU: the cache's compare-and-set is the first gate, which spares the database hopeless tries; the database
    * decides. Then the five effects follow: availability, price, order book, statistics, an event to all nodes.
    * If an effect cannot be written, what it would have replaced is invalidated, never left.
-   * @throws UnknownGpuError, GpuNotAvailableError; then nothing was changed.
+   * @throws UnknownGpuError, GpuNotAvailableError; then nothing was changed. IncompleteBookingError: the booking stands.
    */
   async createBooking({
     gpuId,
@@ -197,20 +219,31 @@ export class MarketplaceCache {
     const { gpuType, region } = await this.#claim(gpuId, bookingId);
     const booking: Booking = { bookingId, gpuId, gpuType, region, customerId };
     const eventId = newEventId();
+    const effects = new Effects();
+    const decided: { gpu?: GpuStatus } = {};
     // Where the database refuses, the claim in the cache was wrong: refreshing takes it out again.
-    const gpu = await this.#refreshGpu(gpuId, `${eventId}:gpu`, () => this.#sources.book(booking));
-    if (gpu === undefined) throw new GpuNotAvailableError(gpuId);
-    return this.#spread('booking_created', booking, gpu, eventId);
+    await effects.run('availability', () =>
+      this.#refreshGpu(gpuId, `${eventId}:gpu`, async () => {
+        const gpu = await this.#sources.book(booking);
+        if (gpu !== undefined) decided.gpu = gpu;
+        return gpu;
+      }),
+    );
+    if (decided.gpu === undefined) throw effects.failure('availability') ?? new GpuNotAvailableError(gpuId);
+    return this.#spread('booking_created', booking, decided.gpu, eventId, effects);
   }
 
-  /** Ends a booking, with the same five effects. @throws UnknownBookingError */
+  /** Ends a booking, with the same five effects. @throws UnknownBookingError, IncompleteBookingError */
   async cancelBooking(bookingId: string): Promise<BookingResult> {
     const ended = await this.#sources.cancel(bookingId);
     if (ended === undefined) throw new UnknownBookingError(bookingId);
     const eventId = newEventId();
     const { gpuId } = ended.gpu;
-    const gpu = await this.#refreshGpu(gpuId, `${eventId}:gpu`, () => this.#sources.gpu(gpuId));
-    return this.#spread('booking_cancelled', ended.booking, gpu ?? ended.gpu, eventId);
+    const effects = new Effects();
+    const gpu = await effects.run('availability', () =>
+      this.#refreshGpu(gpuId, `${eventId}:gpu`, () => this.#sources.gpu(gpuId)),
+    );
+    return this.#spread('booking_cancelled', ended.booking, gpu ?? ended.gpu, eventId, effects);
   }
 
   /** Drops a whole namespace on every node. */
@@ -256,7 +289,7 @@ export class MarketplaceCache {
     if (found.status !== 'hit') return true;
     if (!found.value.available) return found.value.bookingId === bookingId;
     try {
-      const claimed: GpuStatus = { ...gpu, available: false, bookingId };
+      const claimed: GpuStatus = { ...found.value, available: false, bookingId };
       await this.#client.put(NAMESPACE.availability, key, claimed, {
         codec: CODECS.gpuStatus,
         tags: gpuTags(gpu),
@@ -276,14 +309,17 @@ export class MarketplaceCache {
     booking: Booking,
     gpu: GpuStatus,
     eventId: string,
+    effects: Effects,
   ): Promise<BookingResult> {
     const { gpuType, region, bookingId } = booking;
     const [pricing] = await Promise.all([
-      this.#repriceMarket(region, gpuType, `${eventId}:price`),
-      this.#refreshStats(region, `${eventId}:stats`),
+      effects.run('price', () => this.#repriceMarket(region, gpuType, `${eventId}:price`)),
+      effects.run('statistics', () => this.#refreshStats(region, `${eventId}:stats`)),
     ]);
-    // The event comes last, so whoever hears it finds the rest done.
-    const changed = await this.#tell(type, gpu, eventId, { bookingId });
+    // The event comes last, so whoever hears it finds the rest done; and it comes whatever failed before it.
+    const changed = await effects.run('event', () => this.#tell(type, gpu, eventId, { bookingId }));
+    effects.check(bookingId);
+    if (changed === undefined) throw new Error('an effect that did not fail gave nothing');
     return { booking, gpu, pricing, eventId, changed };
   }
 
@@ -417,5 +453,16 @@ export class MarketplaceCache {
       if (error instanceof EdgeCacheError && error.retryable) return undefined;
       throw error;
     }
+  }
+}
+
+/** Checked before the source of truth has it, because it could not be cached afterwards. */
+function requireValid<T>(codec: Codec<T>, value: T, what: string): void {
+  try {
+    codec.encode(value);
+  } catch (error) {
+    throw new MarketplaceError('EC_MARKET_INVALID', `the ${what} is not of the expected form`, {
+      cause: error,
+    });
   }
 }

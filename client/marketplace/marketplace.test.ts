@@ -16,6 +16,7 @@ describe('the demand price', () => {
     region: 'r',
     gpuType: 't',
     total: 10,
+    free,
     available: Array.from({ length: free }, (_, i) => `g${i}`),
   });
 
@@ -60,7 +61,8 @@ describe('the marketplace in memory', () => {
     const market = aMarket();
     await market.book(booking('b1'));
     expect((await market.cancel('b1'))?.gpu).toMatchObject({ available: true, revision: 2 });
-    expect(await market.cancel('b1')).toBeUndefined();
+    expect((await market.cancel('b1'))?.gpu).toMatchObject({ available: true, revision: 2 });
+    expect(await market.cancel('never')).toBeUndefined();
     expect(await market.stats('all')).toMatchObject({ booked: 0 });
   });
 

@@ -22,6 +22,8 @@ export const availabilitySchema = z.object({
   region: text,
   gpuType: text,
   total: z.number().int().min(0),
+  /** How many are free, listed or not. */
+  free: z.number().int().min(0),
   /** Ids of GPUs that are free; as many as the source gives. */
   available: z.array(text),
 });

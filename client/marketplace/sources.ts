@@ -26,10 +26,15 @@ export interface MarketplaceSources {
    * somebody else has it. Called again with the same booking id it answers the same.
    */
   book(booking: Booking): Promise<GpuStatus | undefined>;
-  /** Frees the GPU of a booking. Answers the booking that ended and the GPU, or undefined where there is none. */
+  /**
+   * Frees the GPU of a booking, if it is still that booking's. Answers the booking that ended and the GPU as it is
+   * now, or undefined where there never was one. Called again with the same id it answers the same, so that a
+   * cancellation that failed half-way can be completed.
+   */
   cancel(bookingId: string): Promise<{ booking: Booking; gpu: GpuStatus } | undefined>;
+  /** Puts a GPU into or out of service. One that is booked must not become available by it. */
   saveGpu(status: Pick<GpuStatus, 'gpuId' | 'available'>): Promise<GpuStatus | undefined>;
-  savePrice(region: string, gpuType: string, pricePerHour: number): Promise<GpuPricing>;
+  savePrice(region: string, gpuType: string, pricePerHour: number): Promise<GpuPricing | undefined>;
   saveOrderBook(book: OrderBook): Promise<OrderBook>;
   saveProvider(status: ProviderStatus): Promise<ProviderStatus>;
 }

@@ -15,8 +15,13 @@ export const LOAD = {
   gpus: 2_600,
   /** Popularity of GPUs: the rank to the power of minus this. */
   zipfExponent: 1.2,
-  pagesPerSecond: 120,
-  gpusPerPage: 24,
+  /** Pages with the details of one GPU and its price. */
+  detailsPerSecond: 300,
+  /** Single lookups on each node, from a process of their own, whose latency is measured. */
+  probesPerSecond: 50,
+  /** Pages that list GPUs. */
+  pagesPerSecond: 60,
+  gpusPerPage: 20,
   bookingsPerSecond: 8,
   cancellationsPerSecond: 4,
   pricesPerSecond: 4,
@@ -53,11 +58,10 @@ export class Load {
     prices: 0,
     errors: 0,
   };
-  /** The most popular GPU. */
-  readonly hottest: string;
   readonly #options: LoadOptions;
   readonly #caches: readonly MarketplaceCache[];
-  readonly #popular: readonly string[];
+  /** All GPUs, the most popular first. */
+  readonly popular: readonly string[];
   readonly #zipf: Zipf;
   readonly #booked: string[] = [];
   readonly #running = new Set<Promise<void>>();
@@ -69,9 +73,8 @@ export class Load {
     const reprice = ({ gpuType }: { gpuType: string }, free: Parameters<typeof demandPrice>[1]) =>
       demandPrice(GPU_MODELS.find((model) => model.gpuType === gpuType)?.pricePerHour ?? 1, free);
     this.#caches = options.nodes.map(({ client }) => new MarketplaceCache({ client, sources, reprice }));
-    this.#popular = shuffled(sources.gpuIds, random);
-    this.hottest = this.#popular[0] ?? '';
-    this.#zipf = new Zipf(this.#popular.length, LOAD.zipfExponent, random);
+    this.popular = shuffled(sources.gpuIds, random);
+    this.#zipf = new Zipf(this.popular.length, LOAD.zipfExponent, random);
   }
 
   /** The marketplace tells the cache what it has, with TTLs spread so that not everything ends at once. */
@@ -90,19 +93,26 @@ export class Load {
     await Promise.all(work);
   }
 
+  /** The most popular GPU. */
+  get hottest(): string {
+    return this.popular[0] ?? '';
+  }
+
   start(): void {
     const { now } = this.#options;
     let last = now();
-    const due = { pages: 0, bookings: 0, cancellations: 0, prices: 0 };
+    const due = { details: 0, pages: 0, bookings: 0, cancellations: 0, prices: 0 };
     this.#timer = setInterval(() => {
       const time = now();
       // After a pause, not everything that was missed is asked at once.
       const seconds = Math.min(0.1, (time - last) / 1000);
       last = time;
+      due.details += seconds * LOAD.detailsPerSecond;
       due.pages += seconds * LOAD.pagesPerSecond;
       due.bookings += seconds * LOAD.bookingsPerSecond;
       due.cancellations += seconds * LOAD.cancellationsPerSecond;
       due.prices += seconds * LOAD.pricesPerSecond;
+      for (; due.details >= 1; due.details--) this.#run((cache) => this.#details(cache));
       for (; due.pages >= 1; due.pages--) this.#run((cache) => this.#page(cache));
       for (; due.bookings >= 1; due.bookings--) this.#run((cache) => this.#book(cache));
       for (; due.cancellations >= 1; due.cancellations--) this.#run((cache) => this.#cancel(cache));
@@ -129,14 +139,23 @@ export class Load {
 
   async #page(cache: MarketplaceCache): Promise<void> {
     const { now, truth } = this.#options;
-    const wanted = Array.from({ length: LOAD.gpusPerPage }, () => this.#popular[this.#zipf.next()] ?? '');
+    const wanted = Array.from({ length: LOAD.gpusPerPage }, () => this.popular[this.#zipf.next()] ?? '');
     const beganAt = now();
     const gpus = await cache.getGpus(wanted);
     this.counters.lookups += wanted.length;
     gpus.forEach((gpu, i) => {
       if (gpu !== undefined) truth.check(wanted[i] ?? '', gpu.revision, beganAt);
     });
-    await this.#priceOf(cache, gpus[0]);
+  }
+
+  async #details(cache: MarketplaceCache): Promise<void> {
+    const { now, truth } = this.#options;
+    const gpuId = this.popular[this.#zipf.next()] ?? '';
+    const beganAt = now();
+    const gpu = await cache.getGpu(gpuId);
+    this.counters.lookups += 1;
+    if (gpu !== undefined) truth.check(gpuId, gpu.revision, beganAt);
+    await this.#priceOf(cache, gpu);
   }
 
   async #priceOf(cache: MarketplaceCache, gpu: GpuStatus | undefined): Promise<void> {
@@ -149,7 +168,7 @@ export class Load {
   }
 
   async #book(cache: MarketplaceCache): Promise<void> {
-    const gpuId = this.#popular[this.#zipf.next()] ?? '';
+    const gpuId = this.popular[this.#zipf.next()] ?? '';
     try {
       const { booking } = await cache.createBooking({ gpuId, customerId: 'demo' });
       this.#booked.push(booking.bookingId);
@@ -168,7 +187,7 @@ export class Load {
   }
 
   async #price(cache: MarketplaceCache): Promise<void> {
-    const gpu = await this.#options.market.gpu(this.#popular[this.#zipf.next()] ?? '');
+    const gpu = await this.#options.market.gpu(this.popular[this.#zipf.next()] ?? '');
     if (gpu === undefined) return;
     const price = Math.round((0.2 + 5 * this.#options.random()) * 100) / 100;
     await cache.updateGpuPricing(gpu.gpuType, price, gpu.region);

@@ -6,6 +6,7 @@ import { keys, NAMESPACE } from '../../client/marketplace/keys.ts';
 import { Latencies } from './latencies.ts';
 import { LOAD, Load } from './load.ts';
 import { type DemoOptions, HELP, parseOptions } from './options.ts';
+import { startProbe } from './probe.ts';
 import { seededRandom } from './random.ts';
 import { allHold, compare, type Result, summaryLines } from './report.ts';
 import { leaseOf, type Stack, startStack, statsOf } from './stack.ts';
@@ -44,11 +45,7 @@ async function main(): Promise<number> {
   const latency = new Latencies();
   let stack: Stack | undefined;
   try {
-    stack = await startStack((line) => view.say(line), {
-      answered: (method, ms) => {
-        if (method === 'Get' || method === 'BatchGet') latency.add(ms);
-      },
-    });
+    stack = await startStack((line) => view.say(line));
     const result = await run(stack, options, view, latency, interrupt.signal);
     for (const line of ['', ...summaryLines(result)]) view.say(line);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
@@ -104,6 +101,20 @@ async function run(
   await load.publishInventory();
   startedAt = now();
   load.start();
+  const probe = startProbe(
+    {
+      nodes: stack.nodes.map(({ addresses }) => addresses),
+      namespace: NAMESPACE.availability,
+      keys: load.popular.map(keys.gpu),
+      zipfExponent: LOAD.zipfExponent,
+      perSecond: LOAD.probesPerSecond,
+      seed: options.seed,
+    },
+    (measured) => {
+      load.counters.lookups += measured.length;
+      for (const ms of measured) latency.add(ms);
+    },
+  );
   try {
     await watch('warming up', startedAt + WARM_UP_SECONDS * 1000);
     const before = await snapshot(stack);
@@ -126,7 +137,7 @@ async function run(
       agents: stack.nodes.length,
     };
   } finally {
-    await load.stop();
+    await Promise.all([load.stop(), probe.stop()]);
     for (const [message, count] of failures) view.say(`${count} calls failed: ${message}`);
   }
 }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { EdgeCacheTier } from '../../api/tier.ts';
-import { type ClientHooks, EdgeCacheClient, type StatsResponse } from '../../client/edge-cache-client.ts';
+import { EdgeCacheClient, type StatsResponse } from '../../client/edge-cache-client.ts';
 import { LocalAgent } from '../local/local-agent.ts';
 import { RedisCluster } from '../local/redis-cluster.ts';
 import { loadTiers, localAgentFile } from '../local/tiers.ts';
@@ -11,6 +11,8 @@ const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 export interface Node {
   readonly tier: EdgeCacheTier;
   readonly agent: LocalAgent;
+  /** What pods on the node use: its own agent, and the others where that one is away. */
+  readonly addresses: readonly string[];
   readonly client: EdgeCacheClient;
   /** Asks this agent and no other. */
   readonly own: EdgeCacheClient;
@@ -23,7 +25,7 @@ export interface Stack {
 }
 
 /** Brings up Redis and an agent for each example tier. */
-export async function startStack(say: (line: string) => void, on: ClientHooks): Promise<Stack> {
+export async function startStack(say: (line: string) => void): Promise<Stack> {
   say('starting a Redis Cluster: three masters, each with a replica');
   const cluster = await RedisCluster.start();
   const tiers = loadTiers(EXAMPLES);
@@ -42,11 +44,12 @@ export async function startStack(say: (line: string) => void, on: ClientHooks): 
   const nodes = agents.map((agent, i) => {
     const tier = tiers[i];
     if (tier === undefined) throw new Error('an agent without tier');
-    const others = agents.filter((other) => other !== agent).map(({ address }) => address);
+    const addresses = [agent, ...agents.filter((other) => other !== agent)].map(({ address }) => address);
     return {
       tier,
       agent,
-      client: new EdgeCacheClient({ addresses: [agent.address, ...others], on }),
+      addresses,
+      client: new EdgeCacheClient({ addresses }),
       own: new EdgeCacheClient({ addresses: [agent.address] }),
     };
   });

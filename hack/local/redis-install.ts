@@ -1,33 +1,58 @@
 import { execFileSync } from 'node:child_process';
 
-/** Makes sure that redis-server is on the machine; installs Debian's package where it is not. */
+/** SSUBSCRIBE and sharded channels came with it. */
+const MIN_MAJOR = 7;
+
+/**
+ * Makes sure that redis-server is on the machine; installs Debian's package where it is not.
+ * @throws Error saying what to do where it cannot.
+ */
 export function ensureRedisServer(
   say: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
 ): void {
-  if (works('redis-server')) return;
-  say('redis-server is missing: installing it with apt-get');
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  try {
-    execFileSync('apt-get', ['update', '-qq'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    execFileSync('apt-get', ['install', '-y', '-qq', 'redis-server'], {
-      env,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-  } catch (error) {
-    throw new Error(
-      'redis-server is needed and could not be installed; install Redis 7.0 or newer and try again',
-      {
-        cause: error,
-      },
-    );
+  const found = redisVersion();
+  if (found === undefined) install(say);
+  const version = found ?? redisVersion();
+  if (version === undefined) throw new Error('redis-server was installed and still does not run');
+  // An unknown version is no number, and is given the benefit of the doubt.
+  if (Number.parseInt(version, 10) < MIN_MAJOR) {
+    throw new Error(`redis-server is ${version}; install Redis ${MIN_MAJOR}.0 or newer`);
   }
 }
 
-function works(command: string): boolean {
+/** The version that `redis-server --version` prints. Valkey prints the same form. */
+export function parseRedisVersion(text: string): string | undefined {
+  return /\bv=(\d+\.\d+\.\d+)/.exec(text)?.[1];
+}
+
+function redisVersion(): string | undefined {
   try {
-    execFileSync(command, ['--version'], { stdio: 'ignore' });
-    return true;
+    const text = execFileSync('redis-server', ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    return parseRedisVersion(text.toString()) ?? 'of unknown version';
   } catch {
-    return false;
+    return undefined;
+  }
+}
+
+function install(say: (line: string) => void): void {
+  const remedy = `install Redis ${MIN_MAJOR}.0 or newer and try again`;
+  if (process.getuid?.() !== 0) {
+    throw new Error(`redis-server is missing, and only root may install it; ${remedy}`);
+  }
+  say('redis-server is missing: installing it with apt-get');
+  aptGet(['update', '-qq'], remedy);
+  aptGet(['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], remedy);
+}
+
+function aptGet(args: readonly string[], remedy: string): void {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    execFileSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  } catch (error) {
+    // apt-get's own words are in it.
+    const said = error instanceof Error ? error.message.trim() : String(error);
+    throw new Error(`redis-server is missing, and could not be installed: ${said}; ${remedy}`, {
+      cause: error,
+    });
   }
 }

@@ -2,12 +2,15 @@ import type { ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { endChild, freePort, startChild, temporaryFolder, until } from './children.ts';
+import { endChild, freePort, isRunning, startChild, temporaryFolder, until } from './children.ts';
+import { onFreePorts, PortTakenError } from './free-ports.ts';
 import { ensureRedisServer } from './redis-install.ts';
 
 export interface RedisServerOptions {
   readonly password?: string;
   readonly port?: number;
+  /** The port that others use, where something stands before the server. */
+  readonly announced?: number;
   /** Further arguments of redis-server, such as `--maxmemory 10mb`. */
   readonly args?: readonly string[];
 }
@@ -28,13 +31,29 @@ export class RedisServer {
 
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
     ensureRedisServer();
-    const server = new RedisServer(options.port ?? (await freePort()), options);
-    await server.start();
-    return server;
+    return onFreePorts(async () => {
+      const server = new RedisServer(options.port ?? (await freePort()), options);
+      try {
+        await server.start();
+      } catch (error) {
+        await server.stop();
+        throw error;
+      }
+      return server;
+    }, options.port === undefined);
+  }
+
+  get announced(): number {
+    return this.#options.announced ?? this.port;
   }
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
+  }
+
+  get url(): string {
+    const { password } = this.#options;
+    return `redis://${password === undefined ? '' : `:${encodeURIComponent(password)}@`}${this.address}`;
   }
 
   /** A connection for looking in and for giving orders; made anew after each start. */
@@ -47,32 +66,17 @@ export class RedisServer {
     return this.#child?.pid ?? 0;
   }
 
+  /** Whether it runs, also where somebody else has ended it. */
   get running(): boolean {
-    return this.#child !== undefined;
+    return this.#child !== undefined && isRunning(this.#child);
   }
 
+  /** Starts it with nothing in it. */
   async start(): Promise<void> {
-    const { password, args = [] } = this.#options;
-    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', ''];
-    const secret = password === undefined ? [] : ['--requirepass', password, '--masterauth', password];
-    const child = startChild('redis-server', [...own, '--daemonize', 'no', ...secret, ...args]);
-    this.#child = child;
-    child.stdout?.on('data', (data: Buffer) => {
-      this.#output = (this.#output + data.toString()).slice(-4_000);
-    });
-    this.#admin = new Redis(this.port, '127.0.0.1', {
-      ...(password === undefined ? {} : { password }),
-      enableReadyCheck: false,
-      maxRetriesPerRequest: null,
-      retryStrategy: () => 50,
-    });
-    this.#admin.on('error', () => undefined);
-    await until(`redis-server on port ${this.port}: ${this.#output}`, async () => {
-      if (child.exitCode !== null) throw new Error(`redis-server ended: ${this.#output}`);
-      return (await this.admin.ping()) === 'PONG';
-    });
+    // A replica leaves what it was sent at first; after a crash that would come back as if it were true.
+    rmSync(join(this.#folder, 'dump.rdb'), { force: true });
+    await this.#launch();
   }
-
   async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.#admin?.disconnect();
     this.#admin = undefined;
@@ -81,14 +85,66 @@ export class RedisServer {
     if (child !== undefined) await endChild(child, signal);
   }
 
+  /** Stops it for a while (SIGSTOP, SIGCONT), or ends it without telling anyone here. */
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal);
+  }
+
+  /** Comes back on the same port with what it held, after something has been done without it. */
+  async restart(whileAway: () => Promise<void> = async () => undefined): Promise<void> {
+    if (this.running) await this.admin.save();
+    await this.stop();
+    await whileAway();
+    await this.#launch();
   }
 
   /** Comes back on the same port with nothing of what it held; a cluster node keeps its place in the cluster. */
   async restartEmpty(): Promise<void> {
     await this.stop();
-    rmSync(join(this.#folder, 'dump.rdb'), { force: true });
     await this.start();
   }
+
+  async #launch(): Promise<void> {
+    const { password, args = [] } = this.#options;
+    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', ''];
+    const secret = password === undefined ? [] : ['--requirepass', password, '--masterauth', password];
+    const child = startChild('redis-server', [...own, '--daemonize', 'no', ...secret, ...args]);
+    this.#child = child;
+    this.#output = '';
+    // Wrong arguments are complained about on stderr, everything else on stdout.
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (data: Buffer) => {
+        this.#output = (this.#output + data.toString()).slice(-4_000);
+      });
+    }
+    this.#admin?.disconnect();
+    this.#admin = new Redis(this.port, '127.0.0.1', {
+      ...(password === undefined ? {} : { password }),
+      enableReadyCheck: false,
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 50,
+    });
+    this.#admin.on('error', () => undefined);
+    await this.#answers(child);
+  }
+
+  async #answers(child: ChildProcess): Promise<void> {
+    const ended = new Promise<never>((_, reject) => {
+      child.once('close', () => reject(startFailure(this.port, this.#output)));
+    });
+    ended.catch(() => undefined);
+    const answers = until(`redis-server on port ${this.port} answers`, async () => {
+      // Another server may have got the port first, and would answer as well.
+      const itself = new RegExp(`process_id:${child.pid}\\b`).test(await this.admin.info('server'));
+      // What INFO answers at once, PING refuses until the data is loaded.
+      return itself && (await this.admin.ping()) === 'PONG';
+    });
+    answers.catch(() => undefined);
+    await Promise.race([answers, ended]);
+  }
+}
+
+function startFailure(port: number, output: string): Error {
+  const text = `redis-server on port ${port} ended: ${output.trim()}`;
+  return /Address already in use/.test(output) ? new PortTakenError(text) : new Error(text);
 }

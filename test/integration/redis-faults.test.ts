@@ -95,6 +95,37 @@ describe('Redis', () => {
     await until('the queue is empty', async () => (await one.client.stats()).events?.outboxSize === 0);
   });
 
+  it('away and back as it was: no agent answers what a queued change had replaced', async () => {
+    const redis = await redisServer();
+    const file = { redis: standalone(redis.port), maxStalenessMs: 300 };
+    const [a, b] = await Promise.all([agent({ file }), agent({ file })]);
+    await a.client.put('gpu_avail', 'k', 'old');
+    const seen = { a: new Set<unknown>(), b: new Set<unknown>() };
+    const looking = new AbortController();
+    const look = async (client: typeof a.client, answers: Set<unknown>) => {
+      while (!looking.signal.aborted) {
+        const answer = await client.get('gpu_avail', 'k');
+        answers.add(answer.status === 'hit' ? answer.value : answer.status);
+      }
+    };
+    const looks: Promise<void>[] = [];
+    onTestFinished(() => looking.abort());
+    await redis.restart(async () => {
+      await until('b has no lease', async () => (await b.client.get('gpu_avail', 'k')).status === 'degraded');
+      await until('a queues', async () => (await a.client.put('gpu_avail', 'k', 'new')).state === 'queued');
+      looks.push(look(a.client, seen.a), look(b.client, seen.b));
+    });
+    await until('the queue is empty', async () => (await a.client.stats()).events?.outboxSize === 0);
+    await until('both are asked again', async () => {
+      const answers = await Promise.all([a, b].map(({ client }) => client.get('gpu_avail', 'k')));
+      return answers.every((answer) => answer.status === 'hit' && answer.value === 'new');
+    });
+    looking.abort();
+    await Promise.all(looks);
+    expect([...seen.a]).not.toContain('old');
+    expect([...seen.b]).not.toContain('old');
+  });
+
   it('with a cache of another number of partitions: the agent refuses to start and says why', async () => {
     const redis = await redisServer();
     await agent({ file: { redis: standalone(redis.port), partitions: 16 } });

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { Agent } from '../../agent/agent.ts';
+import type { ConfigFile } from '../../agent/reload.ts';
 import { type AgentFile, resolveAgentConfig } from '../../api/agent-config.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../../client/edge-cache-client.ts';
 import { until } from '../../hack/local/children.ts';
@@ -9,7 +10,7 @@ export interface TestAgent {
   readonly agent: Agent;
   readonly client: EdgeCacheClient;
   readonly address: string;
-  readonly http: (path: string) => Promise<Response>;
+  readonly http: (path: string, init?: RequestInit) => Promise<Response>;
   readonly stop: () => Promise<void>;
 }
 
@@ -18,6 +19,10 @@ export interface TestAgentOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly waitReady?: boolean;
   readonly client?: Partial<EdgeCacheClientOptions>;
+  /** Milliseconds since 1970, as the agent sees them. */
+  readonly wallClock?: () => number;
+  /** What the agent then watches. */
+  readonly configFile?: ConfigFile;
 }
 
 /** Starts an agent on free ports. Its log is silent unless TEST_LOG_LEVEL says otherwise. */
@@ -26,14 +31,17 @@ export async function startAgent({
   env = {},
   waitReady = true,
   client = {},
+  wallClock,
+  configFile,
 }: TestAgentOptions): Promise<TestAgent> {
   const ports = { grpcAddress: '127.0.0.1:0', httpAddress: '127.0.0.1:0' };
   const config = resolveAgentConfig({ ...ports, ...file }, env);
   const agent = new Agent(config, {
     log: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
     now: () => performance.now(),
-    wallClock: () => performance.timeOrigin + performance.now(),
+    wallClock: wallClock ?? (() => performance.timeOrigin + performance.now()),
     random: Math.random,
+    file: configFile,
   });
   const { grpcPort, httpPort } = await agent.start();
   if (waitReady) await until('the agent is ready', () => agent.ready);
@@ -49,7 +57,7 @@ export async function startAgent({
     agent,
     client: edge,
     address,
-    http: (path) => fetch(`http://127.0.0.1:${httpPort}${path}`),
+    http: (path, init) => fetch(`http://127.0.0.1:${httpPort}${path}`, init),
     stop: async () => {
       edge.close();
       await agent.stop();

@@ -247,6 +247,11 @@ export interface StatsResponse {
   events: StatsResponse_Events | undefined;
   redis: StatsResponse_Redis | undefined;
   namespaces: StatsResponse_NamespaceStats[];
+  audit:
+    | StatsResponse_Audit
+    | undefined;
+  /** first 16 hex digits of SHA-256 over the configuration file it runs by */
+  configHash: string;
 }
 
 export interface StatsResponse_L1 {
@@ -290,6 +295,11 @@ export interface StatsResponse_Redis {
   memoryMaxMb: number;
   connectionFailuresPerMinute: number;
   mode: string;
+}
+
+export interface StatsResponse_Audit {
+  reads: number;
+  violations: number;
 }
 
 export interface StatsResponse_NamespaceStats {
@@ -2103,6 +2113,8 @@ function createBaseStatsResponse(): StatsResponse {
     events: undefined,
     redis: undefined,
     namespaces: [],
+    audit: undefined,
+    configHash: "",
   };
 }
 
@@ -2140,6 +2152,12 @@ export const StatsResponse: MessageFns<StatsResponse> = {
     }
     for (const v of message.namespaces) {
       StatsResponse_NamespaceStats.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.audit !== undefined) {
+      StatsResponse_Audit.encode(message.audit, writer.uint32(98).fork()).join();
+    }
+    if (message.configHash !== "") {
+      writer.uint32(106).string(message.configHash);
     }
     return writer;
   },
@@ -2245,6 +2263,22 @@ export const StatsResponse: MessageFns<StatsResponse> = {
             message.namespaces.push(StatsResponse_NamespaceStats.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.audit = StatsResponse_Audit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.configHash = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2277,6 +2311,10 @@ export const StatsResponse: MessageFns<StatsResponse> = {
       ? StatsResponse_Redis.fromPartial(object.redis)
       : undefined;
     message.namespaces = object.namespaces?.map((e) => StatsResponse_NamespaceStats.fromPartial(e)) || [];
+    message.audit = (object.audit !== undefined && object.audit !== null)
+      ? StatsResponse_Audit.fromPartial(object.audit)
+      : undefined;
+    message.configHash = object.configHash ?? "";
     return message;
   },
 };
@@ -2804,6 +2842,73 @@ export const StatsResponse_Redis: MessageFns<StatsResponse_Redis> = {
     message.memoryMaxMb = object.memoryMaxMb ?? 0;
     message.connectionFailuresPerMinute = object.connectionFailuresPerMinute ?? 0;
     message.mode = object.mode ?? "";
+    return message;
+  },
+};
+
+function createBaseStatsResponse_Audit(): StatsResponse_Audit {
+  return { reads: 0, violations: 0 };
+}
+
+export const StatsResponse_Audit: MessageFns<StatsResponse_Audit> = {
+  encode(message: StatsResponse_Audit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reads !== 0) {
+      writer.uint32(8).uint64(message.reads);
+    }
+    if (message.violations !== 0) {
+      writer.uint32(16).uint64(message.violations);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_Audit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_Audit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.reads = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.violations = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_Audit>): StatsResponse_Audit {
+    return StatsResponse_Audit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_Audit>): StatsResponse_Audit {
+    const message = createBaseStatsResponse_Audit();
+    message.reads = object.reads ?? 0;
+    message.violations = object.violations ?? 0;
     return message;
   },
 };

@@ -1,0 +1,130 @@
+import { DEFAULT_NAMESPACES, resolveNamespace } from '../../api/namespace.ts';
+import type { CelRule } from './structural-schema.ts';
+
+/** What zod cannot say in JSON schema: extensions and bounds, by path below `spec`. */
+export const EXTENSIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  namespaces: { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] },
+  imagePullSecrets: { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] },
+  tolerations: { 'x-kubernetes-list-type': 'atomic' },
+  nodeSelector: { 'x-kubernetes-map-type': 'atomic', maxProperties: 32 },
+  'monitoring.labels': { maxProperties: 16 },
+  'redis.nodes': { 'x-kubernetes-list-type': 'atomic' },
+  'redis.passwordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
+  'networkPolicy.clientNamespaces': { 'x-kubernetes-list-type': 'set' },
+  'networkPolicy.metricsNamespaces': { 'x-kubernetes-list-type': 'set' },
+  'networkPolicy.redisPorts': { 'x-kubernetes-list-type': 'set' },
+};
+
+/** A CEL expression for what a namespace has by its well-known name, where the author says nothing. */
+function wellKnown(pick: (name: ReturnType<typeof resolveNamespace>) => unknown): string {
+  const DAY_SECONDS = 86_400;
+  const general = pick(resolveNamespace({ name: 'any-other' }, DAY_SECONDS));
+  return DEFAULT_NAMESPACES.map((spec) => resolveNamespace(spec, DAY_SECONDS))
+    .filter((ns) => pick(ns) !== general)
+    .reduceRight((rest, ns) => `self.name == '${ns.name}' ? ${pick(ns)} : ${rest}`, `${general}`);
+}
+
+const TTL = `(has(self.ttlSeconds) ? self.ttlSeconds : ${wellKnown((ns) => ns.ttlSeconds)})`;
+const EVENT_DRIVEN = `(has(self.eventDriven) ? self.eventDriven : (${wellKnown((ns) => ns.eventDriven)}))`;
+const CRITICAL = `(has(self.critical) ? self.critical : (${wellKnown((ns) => ns.critical)}))`;
+const PORT = "int(self.substring(self.lastIndexOf(':') + 1))";
+
+const INT_OR_PERCENT =
+  "type(self) == int ? self >= 0 && self <= 10000 : self.size() <= 4 && self.matches('^([1-9]?[0-9]|100)%$')";
+const NODE_COUNT: CelRule = {
+  rule: INT_OR_PERCENT,
+  message: 'must be a number of nodes, such as 1, or a share of them, such as "10%"',
+};
+
+/** Rules across fields as CEL, by path below `spec`. The same rules as in api/: a table of tests holds them together. */
+export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
+  cacheId: [
+    {
+      rule: 'self == oldSelf',
+      message: 'cacheId is immutable: another cache is another tier; make a new one and delete this',
+    },
+  ],
+  partitions: [
+    {
+      rule: 'self == oldSelf',
+      message: 'partitions is immutable: the cache was made with it; use a new cacheId in a new tier',
+    },
+  ],
+  'namespaces.items': [
+    {
+      rule: `!has(self.l1TtlSeconds) || self.l1TtlSeconds <= ${TTL}`,
+      message: 'must be at most ttlSeconds (of this namespace, or the well-known one of its name)',
+      fieldPath: '.l1TtlSeconds',
+    },
+    {
+      rule: `!has(self.invalidatedBy) || self.invalidatedBy.size() == 0 || ${EVENT_DRIVEN}`,
+      message: 'may not be specified when eventDriven is false',
+      fieldPath: '.invalidatedBy',
+    },
+    {
+      rule: `!${CRITICAL} || ${EVENT_DRIVEN}`,
+      message: 'may be true only when eventDriven is true; set eventDriven, or critical to false',
+      fieldPath: '.critical',
+    },
+  ],
+  redis: [
+    {
+      rule: "self.mode != 'cluster' || self.db == 0",
+      message: 'must be 0 in cluster mode; Redis Cluster has no other',
+      fieldPath: '.db',
+    },
+  ],
+  'redis.nodes.items': [
+    {
+      // Where the text is no host:port at all, the other rule says so.
+      rule: `!self.matches(':[0-9]{1,5}$') || (${PORT} >= 1 && ${PORT} <= 65535)`,
+      message: 'must have a port from 1 to 65535',
+    },
+  ],
+  'rollout.maxUnavailable': [NODE_COUNT],
+  'rollout.maxSurge': [NODE_COUNT],
+  rollout: [
+    {
+      rule: '!(has(self.maxUnavailable) && has(self.maxSurge))',
+      message: 'may not be specified together with maxUnavailable; remove one of the two',
+      fieldPath: '.maxSurge',
+    },
+    {
+      rule: "(!has(self.maxUnavailable) || (self.maxUnavailable != 0 && self.maxUnavailable != '0%')) && (!has(self.maxSurge) || (self.maxSurge != 0 && self.maxSurge != '0%'))",
+      message: 'must let at least one node change at a time; give a number above 0',
+    },
+  ],
+  access: [
+    {
+      rule: "self.mode != 'HostPort' || has(self.hostPort)",
+      message: 'hostPort must be given when access.mode is HostPort',
+    },
+    {
+      rule: "self.mode == 'HostPort' || !has(self.hostPort)",
+      message: 'may be specified only when access.mode is HostPort',
+      fieldPath: '.hostPort',
+    },
+  ],
+  '': [
+    {
+      rule: "self.access.mode != 'HostPort' || !has(self.rollout.maxSurge)",
+      message: 'rollout.maxSurge may not be specified when access.mode is HostPort; use maxUnavailable',
+    },
+    {
+      rule: 'quantity(self.l1.maxBytes).isLessThan(quantity(self.resources.limits.memory))',
+      message: 'l1.maxBytes must be less than resources.limits.memory; raise the limit or lower maxBytes',
+    },
+  ],
+};
+
+/** Rules on the object as a whole: only its name can be seen there. */
+export const NAME_RULES: readonly CelRule[] = [
+  {
+    rule: 'size(self.metadata.name) <= 40',
+    message: 'metadata.name must be at most 40 characters',
+  },
+  {
+    rule: "self.metadata.name.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",
+    message: 'metadata.name must be lower case letters, digits and "-", such as edge-us-east',
+  },
+];

@@ -1,0 +1,133 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { endChild, freePort, startChild, temporaryFolder, until } from './children.ts';
+import { RedisServer } from './redis-server.ts';
+
+export interface RedisSentinelOptions {
+  readonly replicas?: number;
+  readonly sentinels?: number;
+  /** How long a master may be silent before it is taken for dead. Default 1000. */
+  readonly downAfterMs?: number;
+  /** Of the servers; the sentinels themselves are open. */
+  readonly password?: string;
+}
+
+interface Sentinel {
+  readonly port: number;
+  readonly admin: Redis;
+  readonly stop: () => Promise<void>;
+}
+
+/** A real master with replicas, and sentinels that watch it, as local processes. */
+export class RedisSentinel {
+  readonly servers: readonly RedisServer[];
+  readonly name = 'mymaster';
+  readonly #sentinels: readonly Sentinel[];
+
+  private constructor(servers: readonly RedisServer[], sentinels: readonly Sentinel[]) {
+    this.servers = servers;
+    this.#sentinels = sentinels;
+  }
+
+  static async start(options: RedisSentinelOptions = {}): Promise<RedisSentinel> {
+    const { replicas = 1, sentinels = 3, downAfterMs = 1_000, password } = options;
+    const secret = password === undefined ? {} : { password };
+    const quick = ['--repl-diskless-sync-delay', '0'];
+    const master = await RedisServer.start({ ...secret, args: quick });
+    const follow = ['--replicaof', '127.0.0.1', String(master.port), ...quick];
+    const followers = await Promise.all(
+      Array.from({ length: replicas }, () => RedisServer.start({ ...secret, args: follow })),
+    );
+    await until('all replicas are online', async () => (await online(master)) === replicas);
+    const watch = { master: master.port, quorum: Math.floor(sentinels / 2) + 1, downAfterMs, password };
+    const watchers = await Promise.all(Array.from({ length: sentinels }, () => startSentinel(watch)));
+    const all = new RedisSentinel([master, ...followers], watchers);
+    await until('the sentinels know the replicas and one another', () => all.#settled(replicas));
+    return all;
+  }
+
+  /** Addresses of the sentinels. */
+  get nodes(): string[] {
+    return this.#sentinels.map(({ port }) => `127.0.0.1:${port}`);
+  }
+
+  /** The master, as most sentinels say. */
+  async master(): Promise<RedisServer> {
+    const answers = await Promise.all(
+      this.#sentinels.map(({ admin }) => admin.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.name)),
+    );
+    const ports = answers.map((answer) => (Array.isArray(answer) ? Number(answer[1]) : 0));
+    const found = this.servers.find(
+      ({ port }) => ports.filter((each) => each === port).length > ports.length / 2,
+    );
+    if (found === undefined) throw new Error('the sentinels do not agree on a master');
+    return found;
+  }
+
+  /** Kills the master and waits until a replica has taken its place. */
+  async failover(): Promise<RedisServer> {
+    const before = await this.master();
+    await before.stop('SIGKILL');
+    return until(
+      'a replica takes over',
+      async () => {
+        const now = await this.master();
+        if (now === before) return undefined;
+        return (await now.admin.info('replication')).includes('role:master') ? now : undefined;
+      },
+      { timeoutMs: 30_000 },
+    );
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#sentinels, ...this.servers].map((each) => each.stop()));
+  }
+
+  async #settled(replicas: number): Promise<boolean> {
+    const wanted = `slaves=${replicas},sentinels=${this.#sentinels.length}`;
+    const infos = await Promise.all(this.#sentinels.map(({ admin }) => admin.info('sentinel')));
+    return infos.every((info) => info.includes(wanted) && info.includes('status=ok'));
+  }
+}
+
+interface Watch {
+  readonly master: number;
+  readonly quorum: number;
+  readonly downAfterMs: number;
+  readonly password: string | undefined;
+}
+
+async function startSentinel({ master, quorum, downAfterMs, password }: Watch): Promise<Sentinel> {
+  const port = await freePort();
+  const folder = temporaryFolder('sentinel');
+  // It writes what it learns into its own file.
+  const file = join(folder, 'sentinel.conf');
+  const lines = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `dir ${folder}`,
+    `sentinel monitor mymaster 127.0.0.1 ${master} ${quorum}`,
+    `sentinel down-after-milliseconds mymaster ${downAfterMs}`,
+    'sentinel failover-timeout mymaster 5000',
+    ...(password === undefined ? [] : [`sentinel auth-pass mymaster ${password}`]),
+  ];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  const child = startChild('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
+  const admin = new Redis(port, '127.0.0.1', {
+    enableReadyCheck: false,
+    maxRetriesPerRequest: null,
+    retryStrategy: () => 50,
+  });
+  admin.on('error', () => undefined);
+  await until(`the sentinel on port ${port} answers`, async () => (await admin.ping()) === 'PONG');
+  const stop = async () => {
+    admin.disconnect();
+    await endChild(child, 'SIGKILL');
+  };
+  return { port, admin, stop };
+}
+
+async function online(master: RedisServer): Promise<number> {
+  return (await master.admin.info('replication')).match(/state=online/g)?.length ?? 0;
+}

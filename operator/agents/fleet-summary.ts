@@ -1,0 +1,66 @@
+import type { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+
+/** What is kept of an agent's statistics. */
+export interface AgentSample {
+  readonly at: number;
+  readonly configHash: string;
+  readonly l1Hits: number;
+  readonly l1Misses: number;
+  readonly l2Hits: number;
+  readonly propagationP99Ms: number;
+  readonly redisMemoryUsedMb: number;
+  readonly isRedisConnected: boolean;
+}
+
+/** What the agents of a tier say, all together. */
+export interface FleetSummary {
+  /** Agents that the Service knows. */
+  readonly agents: number;
+  /** Of those, how many have confirmed the newest configuration. */
+  readonly configured: number;
+  /** Why an agent will not run by it. */
+  readonly refusal?: string;
+  /** Why an agent could not be reached with it. */
+  readonly failure?: string;
+  readonly sampled: number;
+  readonly redisConnected: number;
+  readonly stats?: FleetStats;
+}
+
+/** Integers, as status holds nothing else. */
+export interface FleetStats {
+  readonly l1HitPercent?: number;
+  readonly hitPercent?: number;
+  readonly propagationP99Ms: number;
+  readonly redisMemoryUsedMb: number;
+}
+
+export function sampleOf(response: StatsResponse, at: number): AgentSample {
+  return {
+    at,
+    configHash: response.configHash,
+    l1Hits: response.l1?.hits ?? 0,
+    l1Misses: response.l1?.misses ?? 0,
+    l2Hits: response.l2?.hits ?? 0,
+    propagationP99Ms: response.events?.propagationP99Ms ?? 0,
+    redisMemoryUsedMb: response.redis?.memoryUsedMb ?? 0,
+    isRedisConnected: response.redis?.connected ?? false,
+  };
+}
+
+export function summarizeStats(samples: readonly AgentSample[]): FleetStats {
+  const sum = (pick: (sample: AgentSample) => number) => samples.reduce((all, one) => all + pick(one), 0);
+  const most = (pick: (sample: AgentSample) => number) =>
+    samples.reduce((all, one) => Math.max(all, pick(one)), 0);
+  const lookups = sum((s) => s.l1Hits + s.l1Misses);
+  const percent = (hits: number) => Math.min(100, Math.floor((hits / lookups) * 100));
+  return {
+    // Without lookups there is no ratio, and 0 % would look like trouble.
+    ...(lookups > 0
+      ? { l1HitPercent: percent(sum((s) => s.l1Hits)), hitPercent: percent(sum((s) => s.l1Hits + s.l2Hits)) }
+      : {}),
+    propagationP99Ms: Math.ceil(most((s) => s.propagationP99Ms)),
+    // All agents see the same Redis.
+    redisMemoryUsedMb: Math.round(most((s) => s.redisMemoryUsedMb)),
+  };
+}

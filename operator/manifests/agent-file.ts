@@ -1,0 +1,31 @@
+import { agentFileOf } from '../../api/agent-config.ts';
+import { configHash, HOT_FIELDS } from '../../api/reload.ts';
+import type { EdgeCacheTier } from '../../api/tier.ts';
+import { type KubeObject, keyOf } from '../kube/object.ts';
+import { canonicalJson, shortHash } from './canonical.ts';
+
+/** The agents' file of configuration, byte for byte as it is mounted and as it is sent to running agents. */
+export interface AgentConfigFile {
+  readonly text: string;
+  /** Names the whole file. */
+  readonly hash: string;
+  /** Names the part that needs new pods when it changes. */
+  readonly coldHash: string;
+}
+
+export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKey: string): AgentConfigFile {
+  const file: Record<string, unknown> = {
+    ...agentFileOf(tier),
+    origin: {
+      tier: keyOf(object),
+      uid: object.metadata.uid ?? '',
+      generation: object.metadata.generation ?? 0,
+      reloadKey,
+    },
+  };
+  const text = `${canonicalJson(file, 2)}\n`;
+  const cold = Object.fromEntries(
+    Object.entries(file).filter(([name]) => !(HOT_FIELDS as readonly string[]).includes(name)),
+  );
+  return { text, hash: configHash(text), coldHash: shortHash(cold) };
+}

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import { agentConfigSchema } from '../../api/agent-config.ts';
+import { configHash } from '../../api/reload.ts';
+import { fieldAt, type KubeObject } from '../kube/object.ts';
+import { aTier, contextOf } from '../testing/a-tier.ts';
+import { desiredChildren } from './desired.ts';
+
+const everything = {
+  datacenter: 'dc-1',
+  l1: { maxEntries: 100, maxBytes: '32Mi' },
+  redis: {
+    mode: 'sentinel',
+    nodes: ['s-0:26379', 's-1:26379'],
+    username: 'agent',
+    passwordSecretRef: { name: 'redis-auth', key: 'pass' },
+  },
+  nodeSelector: { pool: 'edge' },
+  tolerations: [{ key: 'edge', operator: 'Exists' }],
+  resources: { requests: { cpu: '1000m' }, limits: { cpu: '2', memory: '1Gi' } },
+  priorityClassName: 'system-node-critical',
+  image: 'registry/agent:9',
+  imagePullSecrets: [{ name: 'pull' }],
+  rollout: { maxSurge: 1, minReadySeconds: 10 },
+  access: { mode: 'PreferSameNode' },
+  networkPolicy: { clientNamespaces: ['web'], metricsNamespaces: ['prom'], redisPorts: [7001] },
+  monitoring: { labels: { release: 'prometheus' }, intervalSeconds: 5 },
+};
+
+const childrenOf = (spec = {}, settings = {}, metadata = {}) =>
+  desiredChildren(contextOf(aTier('edge-us-east', spec, metadata), settings));
+const ofKind = (children: readonly KubeObject[], kind: string) =>
+  children.find((child) => child.kind === kind);
+const daemonSet = (spec = {}, metadata = {}) => ofKind(childrenOf(spec, {}, metadata), 'DaemonSet');
+const template = (spec = {}, metadata = {}) => fieldAt(daemonSet(spec, metadata), 'spec', 'template');
+
+describe('what a tier stands for', () => {
+  test('is this, for a tier that says only what it must', async () => {
+    await expect(`${JSON.stringify(childrenOf(), null, 2)}\n`).toMatchFileSnapshot(
+      'testdata/minimal.golden.json',
+    );
+  });
+
+  test('is this, for a tier that says everything', async () => {
+    const children = childrenOf(everything, { hasServiceMonitors: true });
+    await expect(`${JSON.stringify(children, null, 2)}\n`).toMatchFileSnapshot(
+      'testdata/everything.golden.json',
+    );
+  });
+
+  test('belongs to the tier, and is in its namespace', () => {
+    for (const child of childrenOf(everything, { hasServiceMonitors: true })) {
+      expect(child.metadata.namespace).toBe('shop');
+      expect(child.metadata.ownerReferences).toEqual([
+        expect.objectContaining({ uid: 'uid-of-edge-us-east', controller: true, blockOwnerDeletion: true }),
+      ]);
+    }
+  });
+
+  test('is the same for the same tier, whatever the order of its fields', () => {
+    const reversed = Object.fromEntries(Object.entries(everything).reverse());
+    expect(childrenOf(reversed)).toEqual(childrenOf(everything));
+  });
+
+  test('gives agents a file that they can read, with nothing in it that only the operator reads', () => {
+    const text = String(fieldAt(ofKind(childrenOf(everything), 'ConfigMap'), 'data', 'agent.json'));
+    const file = agentConfigSchema.parse(JSON.parse(text));
+    expect(file.origin).toMatchObject({ tier: 'shop/edge-us-east', generation: 1 });
+    expect(text).not.toContain('passwordSecretRef');
+    expect(text).not.toContain('tolerations');
+    const map = ofKind(childrenOf(everything), 'ConfigMap');
+    expect(map?.metadata.annotations?.['edgecache.dev/config-hash']).toBe(configHash(text));
+  });
+
+  test('has the same pods when only a TTL, a size, a namespace or the staleness changes', () => {
+    const hot = { l1: { ttlSeconds: 5, maxEntries: 7 }, namespaces: [{ name: 'a' }], maxStalenessMs: 200 };
+    expect(template(hot, { generation: 2 })).toEqual(template());
+  });
+
+  test.each([
+    ['Redis', { redis: { nodes: ['other:6379'] } }],
+    ['the region', { region: 'eu-west' }],
+    ['the resources', { resources: { limits: { memory: '512Mi' } } }],
+    ['the image', { image: 'agent:2' }],
+  ])('has other pods when %s changes', (_what, spec) => {
+    expect(template(spec)).not.toEqual(template());
+  });
+
+  test('never surges and lacks agents at once, which the API server refuses', () => {
+    const strategy = (rollout: object) =>
+      fieldAt(daemonSet({ rollout }), 'spec', 'updateStrategy', 'rollingUpdate');
+    expect(strategy({ maxSurge: '20%' })).toEqual({ maxSurge: '20%', maxUnavailable: 0 });
+    expect(strategy({ maxUnavailable: 3 })).toEqual({ maxSurge: 0, maxUnavailable: 3 });
+  });
+
+  test('has no policy where the tier wants none, and lets all in where it says so', () => {
+    const policy = (networkPolicy: object) => ofKind(childrenOf({ networkPolicy }), 'NetworkPolicy');
+    expect(policy({ policy: 'None' })).toBeUndefined();
+    expect(JSON.stringify(policy({ clientNamespaces: ['*'] }))).toContain('"namespaceSelector":{}');
+  });
+});

@@ -1,0 +1,57 @@
+import { splitHostPort } from '../../api/redis.ts';
+import type { KubeObject } from '../kube/object.ts';
+import type { BuildContext } from './context.ts';
+import { childLabels, childName, GRPC_PORT, HTTP_PORT, selectorLabels } from './names.ts';
+
+const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
+const tcp = (port: number) => ({ protocol: 'TCP', port });
+const sameNamespace = { podSelector: {} };
+
+/**
+ * Who may ask the agents, who may read their metrics, and whom they may reach: name servers and Redis.
+ * Probes need no rule: a node always reaches its own pods.
+ */
+export function buildNetworkPolicy(context: BuildContext): KubeObject {
+  const { name } = context.object.metadata;
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: childName(name), labels: childLabels(name) },
+    spec: {
+      podSelector: { matchLabels: selectorLabels(name) },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: ingressRules(context),
+      egress: egressRules(context),
+    },
+  };
+}
+
+function ingressRules({ tier, settings }: BuildContext): object[] {
+  const { clientNamespaces, metricsNamespaces } = tier.spec.networkPolicy;
+  // The operator reads statistics over gRPC and hands over configuration over HTTP.
+  const operator = peers([settings.operatorNamespace]);
+  const clients = clientNamespaces.includes('*') ? [{ namespaceSelector: {} }] : peers(clientNamespaces);
+  return [
+    { from: [sameNamespace, ...operator, ...clients], ports: [tcp(GRPC_PORT)] },
+    { from: [sameNamespace, ...operator, ...peers(metricsNamespaces)], ports: [tcp(HTTP_PORT)] },
+  ];
+}
+
+function peers(namespaces: readonly string[]): object[] {
+  return [...new Set(namespaces)].map((namespace) => ({
+    namespaceSelector: { matchLabels: { [NAMESPACE_NAME]: namespace } },
+  }));
+}
+
+function egressRules({ tier }: BuildContext): object[] {
+  return [
+    { ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
+    // By port alone: Redis may be outside the cluster, and nodes of a cluster tell each other's addresses.
+    { ports: redisPorts(tier.spec).map(tcp) },
+  ];
+}
+
+function redisPorts({ redis, networkPolicy }: BuildContext['tier']['spec']): number[] {
+  const given = redis.nodes.map((node) => splitHostPort(node).port);
+  return [...new Set([6379, ...given, ...networkPolicy.redisPorts])].sort((a, b) => a - b);
+}

@@ -1,0 +1,83 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What the operator counts about itself, in the names that people know from controller-runtime. */
+export class OperatorMetrics {
+  readonly registry = new Registry();
+  readonly reconciles: Counter<'result'>;
+  readonly reconcileSeconds: Histogram;
+  readonly queueAdds: Counter;
+  readonly queueRetries: Counter;
+  readonly queueWaitSeconds: Histogram;
+  readonly requests: Counter<'method' | 'code'>;
+  readonly relists: Counter<'kind'>;
+  readonly pushes: Counter<'result'>;
+  readonly leader: Gauge;
+
+  constructor() {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    const counter = <T extends string>(name: string, help: string, labelNames: T[]) =>
+      new Counter<T>({ name, help, labelNames, registers });
+    this.reconciles = counter('edgecache_operator_reconcile_total', 'Reconciles by result.', ['result']);
+    this.reconcileSeconds = new Histogram({
+      name: 'edgecache_operator_reconcile_time_seconds',
+      help: 'How long a reconcile took.',
+      buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
+      registers,
+    });
+    this.queueAdds = counter('edgecache_operator_workqueue_adds_total', 'Keys put into the work queue.', []);
+    this.queueRetries = counter(
+      'edgecache_operator_workqueue_retries_total',
+      'Keys put back after a failure.',
+      [],
+    );
+    this.queueWaitSeconds = new Histogram({
+      name: 'edgecache_operator_workqueue_queue_duration_seconds',
+      help: 'How long a key waited for a worker.',
+      buckets: [0.001, 0.01, 0.1, 1, 10, 60],
+      registers,
+    });
+    this.requests = counter('edgecache_operator_api_requests_total', 'Requests to the API server.', [
+      'method',
+      'code',
+    ]);
+    this.relists = counter('edgecache_operator_relists_total', 'Times that a kind was listed.', ['kind']);
+    this.pushes = counter('edgecache_operator_config_pushes_total', 'Configurations handed to agents.', [
+      'result',
+    ]);
+    this.leader = new Gauge({
+      name: 'edgecache_operator_leader',
+      help: '1 where this replica leads.',
+      registers,
+    });
+  }
+
+  /** Gauges that are read when they are asked for. */
+  observe(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name: `edgecache_operator_${name}`,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  observeEach(
+    name: string,
+    help: string,
+    read: () => Iterable<readonly [kind: string, value: number]>,
+  ): void {
+    new Gauge({
+      name: `edgecache_operator_${name}`,
+      help,
+      labelNames: ['kind'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [kind, value] of read()) this.set({ kind }, value);
+      },
+    });
+  }
+}

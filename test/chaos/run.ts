@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { compareVersions } from '../../agent/l2/version.ts';
+import { seededRandom, shuffled } from '../../hack/demo/random.ts';
+import { FAULTS } from './faults.ts';
+import { ChaosLoad, type LoadCounters } from './load.ts';
+import { PUT_NAMESPACE, World, type WorldOptions } from './world.ts';
+
+export interface ChaosOptions extends WorldOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  /** Names of faults; all where none are given. */
+  readonly faults?: readonly string[];
+  readonly say?: (line: string) => void;
+  /** End when this holds: for tests that wait for a violation, and would rather not wait longer. */
+  readonly enough?: (violations: readonly string[]) => boolean;
+}
+
+export interface ChaosReport {
+  readonly seed: number;
+  readonly counters: LoadCounters;
+  /** Reads judged against the history. */
+  readonly checkedReads: number;
+  readonly faultsTried: ReadonlyMap<string, { times: number; reads: number; violations: number }>;
+  readonly violations: readonly string[];
+  /** What the agents say of themselves at the end, summed. */
+  readonly gapsRepaired: number;
+  readonly partitionResets: number;
+  readonly auditReads: number;
+  readonly auditViolations: number;
+}
+
+/** Time between two faults, for the world to be whole again. */
+const CALM_MS = 400;
+
+/** Breaks the world in one way after another, in an order that the seed decides, while readers and writers go on. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const { seconds, seed, say = () => undefined } = options;
+  const random = seededRandom(seed);
+  const world = await World.start(options);
+  const load = new ChaosLoad(world, random);
+  const tried = new Map<string, { times: number; reads: number; violations: number }>();
+  const found = () => load.puts.violations.length + load.loads.violations.length;
+  const judged = () => load.puts.reads + load.loads.reads;
+  const texts = () => [...load.puts.violations, ...load.loads.violations].map(({ text }) => text);
+  const isEnough = () => options.enough?.(texts()) ?? false;
+  try {
+    load.start();
+    await delay(1_000);
+    const endAt = performance.now() + seconds * 1000;
+    let queue: string[] = [];
+    while (performance.now() < endAt && !isEnough()) {
+      if (queue.length === 0) queue = shuffled(options.faults ?? Object.keys(FAULTS), random);
+      const name = queue.shift() ?? '';
+      const before = { reads: judged(), violations: found() };
+      await FAULTS[name]?.({ world, random, forget: () => load.forget() });
+      await world.heal();
+      await delay(CALM_MS);
+      const row = tried.get(name) ?? { times: 0, reads: 0, violations: 0 };
+      const violations = found() - before.violations;
+      tried.set(name, {
+        times: row.times + 1,
+        reads: row.reads + judged() - before.reads,
+        violations: row.violations + violations,
+      });
+      say(`${name}: ${judged() - before.reads} reads checked, ${violations} violations`);
+    }
+    await load.stop();
+    await world.heal();
+    const left = await checkEnd(world, load);
+    const stats = await Promise.all(world.agents.map(({ client }) => client.stats()));
+    const sum = (read: (events: NonNullable<(typeof stats)[0]['events']>) => number) =>
+      stats.reduce((total, { events }) => total + (events === undefined ? 0 : read(events)), 0);
+    const auditViolations = stats.reduce((total, { audit }) => total + (audit?.violations ?? 0), 0);
+    if (auditViolations > 0) left.push(`audit: the agents themselves found ${auditViolations} violations`);
+    return {
+      seed,
+      auditReads: stats.reduce((total, { audit }) => total + (audit?.reads ?? 0), 0),
+      auditViolations,
+      counters: load.counters,
+      checkedReads: judged(),
+      faultsTried: tried,
+      violations: texts().concat(left),
+      gapsRepaired: sum((events) => events.gapsRepaired),
+      partitionResets: sum((events) => events.partitionResets),
+    };
+  } finally {
+    await load.stop().catch(() => undefined);
+    await world.stop();
+  }
+}
+
+/** What must hold when all is quiet: agents agree with L2, nothing acknowledged is missing, nothing was logged twice. */
+async function checkEnd(world: World, load: ChaosLoad): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const [key, last] of load.puts.lastChanges()) {
+    const answers = await Promise.all(world.agents.map(({ client }) => client.get(PUT_NAMESPACE, key)));
+    const versions = answers.map((one) => (one.status === 'hit' ? one.version : one.status));
+    if (new Set(versions).size > 1) wrong.push(`end: agents disagree on ${key}: ${versions.join(', ')}`);
+    const [version] = versions;
+    // A miss is what a queued put leaves that others had overtaken; an older version would be a lost change.
+    const older = version !== undefined && version !== 'miss' && compareVersions(version, last.version) < 0;
+    if (older) wrong.push(`end: ${key} has ${version}, older than the acknowledged ${last.version}`);
+  }
+  return [...wrong, ...(await duplicates(world))];
+}
+
+async function duplicates(world: World): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const { admin } of await world.cluster.masters()) {
+    for (const log of await admin.keys('ec:{chaos:*}:log')) {
+      const entries = await admin.xrange(log, '-', '+').catch(() => []);
+      const ids = entries.map(([, fields]) =>
+        String(Reflect.get(Object(JSON.parse(fields[1] ?? '{}')), 'event_id')),
+      );
+      const twice = ids.filter((id, i) => ids.indexOf(id) !== i);
+      if (twice.length > 0) wrong.push(`end: ${log} has events twice: ${twice.slice(0, 3).join(', ')}`);
+    }
+  }
+  return wrong;
+}

@@ -1,0 +1,323 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { parseTier } from '../../api/tier.ts';
+import { tierStatusSchema } from '../../api/tier-status.ts';
+import { messageOf } from '../../operator/errors.ts';
+import { applyStatus } from '../../operator/kube/apply.ts';
+import type { KubeClient } from '../../operator/kube/client.ts';
+import { fieldAt, type KubeObject } from '../../operator/kube/object.ts';
+import { pathOf, TIERS } from '../../operator/kube/resources.ts';
+import { findKubeBinaries, NO_BINARIES, TestApiServer } from './api-server.ts';
+import { installCrd } from './crd.ts';
+
+const binaries = findKubeBinaries();
+if (binaries === undefined) console.warn(`skipped: ${NO_BINARIES}`);
+
+type Spec = Record<string, unknown>;
+
+const good = (changes: Spec = {}): Spec => ({
+  region: 'us-east',
+  tier: 'edge',
+  redis: { nodes: ['redis:6379'] },
+  ...changes,
+});
+const redis = (changes: Spec): Spec => good({ redis: { nodes: ['redis:6379'], ...changes } });
+const namespaces = (...list: Spec[]): Spec => good({ namespaces: list });
+
+function tierOf(spec: Spec, name = 'a-tier'): KubeObject {
+  return { apiVersion: TIERS.apiVersion, kind: TIERS.kind, metadata: { name, namespace: 'default' }, spec };
+}
+
+/** What is wrong, and what the API server must say of it. zod must refuse each of them too. */
+const BAD: readonly (readonly [what: string, spec: Spec, message: string | RegExp])[] = [
+  ['no region', { tier: 'edge', redis: { nodes: ['r:1'] } }, 'spec.region: Required value'],
+  ['no redis', { region: 'us-east', tier: 'edge' }, 'spec.redis: Required value'],
+  [
+    'a region in capitals',
+    good({ region: 'US_East' }),
+    'region must be lower case letters, digits and "-", such as us-east',
+  ],
+  [
+    'an unknown tier',
+    good({ tier: 'medium' }),
+    'Unsupported value: "medium": supported values: "edge", "regional", "global"',
+  ],
+  [
+    'an empty L1',
+    good({ l1: { maxEntries: 0 } }),
+    'spec.l1.maxEntries in body should be greater than or equal to 1',
+  ],
+  ['a huge L1', good({ l1: { maxEntries: 2_000_000 } }), 'should be less than or equal to 1000000'],
+  [
+    'a size in words',
+    good({ l1: { maxBytes: '64 MB' } }),
+    'must be a whole number of bytes with an optional unit k, M, G, Ki, Mi or Gi, such as 100M',
+  ],
+  ['a text for a number', good({ l1: { ttlSeconds: '30s' } }), 'spec.l1.ttlSeconds: Invalid value: "string"'],
+  [
+    'more L1 than memory',
+    good({ l1: { maxBytes: '1Gi' } }),
+    'l1.maxBytes must be less than resources.limits.memory; raise the limit or lower maxBytes',
+  ],
+  ['no namespace at all', good({ namespaces: [] }), 'spec.namespaces in body should have at least 1 items'],
+  [
+    'a namespace twice',
+    namespaces({ name: 'a' }, { name: 'a' }),
+    'spec.namespaces[1]: Duplicate value: {"name":"a"}',
+  ],
+  [
+    'a namespace with a bad name',
+    namespaces({ name: 'GPU' }),
+    'must start with a letter and have only a-z, 0-9, "_" and "-"',
+  ],
+  [
+    'L1 TTL above the TTL',
+    namespaces({ name: 'a', ttlSeconds: 5, l1TtlSeconds: 6 }),
+    'spec.namespaces[0].l1TtlSeconds: Invalid value: must be at most ttlSeconds',
+  ],
+  [
+    'L1 TTL above the well-known TTL',
+    namespaces({ name: 'order_book', l1TtlSeconds: 6 }),
+    'must be at most ttlSeconds',
+  ],
+  [
+    'critical without events',
+    namespaces({ name: 'a', critical: true, eventDriven: false }),
+    'spec.namespaces[0].critical: Invalid value: may be true only when eventDriven is true',
+  ],
+  [
+    'a critical well-known name without events',
+    namespaces({ name: 'gpu_avail', eventDriven: false }),
+    'may be true only when eventDriven is true',
+  ],
+  [
+    'invalidatedBy without events',
+    namespaces({ name: 'a', eventDriven: false, invalidatedBy: ['x'] }),
+    'may not be specified when eventDriven is false',
+  ],
+  [
+    'an event type in capitals',
+    namespaces({ name: 'a', invalidatedBy: ['Booked'] }),
+    'must be lower snake case, such as pricing_updated',
+  ],
+  ['no Redis node', redis({ nodes: [] }), 'spec.redis.nodes in body should have at least 1 items'],
+  [
+    'a Redis node without a port',
+    redis({ nodes: ['redis'] }),
+    'spec.redis.nodes[0]: Invalid value: "redis": must be host:port, such as redis-0.redis:6379',
+  ],
+  ['a Redis port out of range', redis({ nodes: ['redis:70000'] }), 'must have a port from 1 to 65535'],
+  [
+    'a database in cluster mode',
+    redis({ mode: 'cluster', db: 3 }),
+    'spec.redis.db: Invalid value: must be 0 in cluster mode',
+  ],
+  ['an unknown Redis mode', redis({ mode: 'ring' }), 'supported values: "standalone", "sentinel", "cluster"'],
+  [
+    'one Redis connection',
+    redis({ maxConnections: 1 }),
+    'spec.redis.maxConnections in body should be greater than or equal to 2',
+  ],
+  [
+    'a bad Secret name',
+    redis({ passwordSecretRef: { name: 'My Secret' } }),
+    'must be lower case letters, digits, "-" and "."',
+  ],
+  [
+    'a Secret without a name',
+    redis({ passwordSecretRef: {} }),
+    'spec.redis.passwordSecretRef.name: Required value',
+  ],
+  [
+    'a bad node label',
+    good({ nodeSelector: { zone: 'not a label!' } }),
+    'must be a label value, such as us-east',
+  ],
+  ['CPU in words', good({ resources: { requests: { cpu: 'half' } } }), 'must be CPUs such as 250m, 1 or 0.5'],
+  [
+    'surge and unavailable',
+    good({ rollout: { maxSurge: 1, maxUnavailable: 1 } }),
+    'spec.rollout.maxSurge: Invalid value: may not be specified together with maxUnavailable',
+  ],
+  [
+    'a rollout of nobody',
+    good({ rollout: { maxUnavailable: 0 } }),
+    'must let at least one node change at a time',
+  ],
+  [
+    'a rollout of no share',
+    good({ rollout: { maxUnavailable: '0%' } }),
+    'must let at least one node change at a time',
+  ],
+  [
+    'a share above all',
+    good({ rollout: { maxUnavailable: '101%' } }),
+    'must be a number of nodes, such as 1, or a share of them, such as "10%"',
+  ],
+  [
+    'HostPort without a port',
+    good({ access: { mode: 'HostPort' } }),
+    'hostPort must be given when access.mode is HostPort',
+  ],
+  [
+    'a port without HostPort',
+    good({ access: { hostPort: 7480 } }),
+    'may be specified only when access.mode is HostPort',
+  ],
+  [
+    'HostPort with surge',
+    good({ access: { mode: 'HostPort', hostPort: 7480 }, rollout: { maxSurge: 1 } }),
+    'rollout.maxSurge may not be specified when access.mode is HostPort',
+  ],
+  [
+    'a taint effect that is none',
+    good({ tolerations: [{ effect: 'Never' }] }),
+    'supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"',
+  ],
+  [
+    'an image with a space',
+    good({ image: 'edge cache' }),
+    'must be an image, such as ghcr.io/acme/edgecache-agent:0.1.0',
+  ],
+  [
+    'staleness too short',
+    good({ maxStalenessMs: 10 }),
+    'spec.maxStalenessMs in body should be greater than or equal to 100',
+  ],
+  [
+    'a client namespace in capitals',
+    good({ networkPolicy: { clientNamespaces: ['Shop'] } }),
+    'must be the name of a namespace, or "*" for all',
+  ],
+];
+
+describe.skipIf(binaries === undefined)('the CRD on a real API server', () => {
+  let server: TestApiServer;
+  let client: KubeClient;
+
+  beforeAll(async () => {
+    if (binaries === undefined) return;
+    server = await TestApiServer.start(binaries);
+    client = server.client();
+    await installCrd(client);
+  }, 90_000);
+  afterAll(async () => await server?.[Symbol.asyncDispose]());
+
+  /** As kubectl does it: unknown fields are refused, and nothing is stored. */
+  const dryRun = async (object: KubeObject): Promise<unknown> =>
+    await client.json({
+      method: 'POST',
+      path: pathOf(TIERS, { namespace: 'default' }),
+      query: { dryRun: 'All', fieldValidation: 'Strict' },
+      body: object,
+    });
+
+  test.each(BAD)('refuses %s, and says why', async (_what, spec, message) => {
+    const error = await dryRun(tierOf(spec)).then(
+      () => new Error('accepted'),
+      (refusal: unknown) => refusal,
+    );
+    expect(messageOf(error)).toContain(message);
+    expect(() => parseTier(tierOf(spec))).toThrow();
+  });
+
+  test('refuses a misspelt field by its name', async () => {
+    await expect(dryRun(tierOf(good({ regoin: 'x' })))).rejects.toThrow('unknown field "spec.regoin"');
+    expect(() => parseTier(tierOf(good({ regoin: 'x' })))).toThrow('spec.regoin');
+  });
+
+  test('refuses a password in the manifest', async () => {
+    await expect(dryRun(tierOf(redis({ password: 'secret' })))).rejects.toThrow(
+      'unknown field "spec.redis.password"',
+    );
+  });
+
+  test.each([
+    ['x'.repeat(41), 'metadata.name must be at most 40 characters'],
+    ['a.b', 'metadata.name must be lower case letters, digits and "-"'],
+  ])('refuses the name %s', async (name, message) => {
+    await expect(dryRun(tierOf(good(), name))).rejects.toThrow(message);
+    expect(() => parseTier(tierOf(good(), name))).toThrow();
+  });
+
+  test('takes the examples, fills in what they leave out, and zod reads the result', async () => {
+    const folder = new URL('../../examples/', import.meta.url);
+    const files = readdirSync(folder).filter((name) => name.startsWith('tier-'));
+    expect(files.length).toBeGreaterThan(0);
+    for (const file of files) {
+      const manifest = parse(readFileSync(new URL(file, folder), 'utf8')) as KubeObject;
+      const stored = await dryRun(manifest);
+      expect(fieldAt(stored, 'spec', 'rollout', 'minReadySeconds')).toBe(5);
+      expect(parseTier(stored).spec).toEqual(parseTier(manifest).spec);
+    }
+  });
+
+  test('takes a tier that uses every field', async () => {
+    const spec = good({
+      datacenter: 'dc-1',
+      cacheId: 'marketplace',
+      partitions: 32,
+      maxStalenessMs: 500,
+      l1: { maxEntries: 100, maxBytes: '32Mi', ttlSeconds: 10 },
+      namespaces: [
+        { name: 'a', ttlSeconds: 10, l1TtlSeconds: 5, eventDriven: true, critical: true, memoryLimit: '10M' },
+        { name: 'historical' },
+      ],
+      redis: {
+        mode: 'sentinel',
+        nodes: ['[::1]:26379', 's-1.sentinel:26379'],
+        sentinelMaster: 'main',
+        username: 'agent',
+        passwordSecretRef: { name: 'redis-auth' },
+      },
+      nodeSelector: { 'topology.kubernetes.io/region': 'us-east', tier: '' },
+      tolerations: [
+        { operator: 'Exists' },
+        { key: 'edge', operator: 'Equal', value: 'true', effect: 'NoExecute' },
+      ],
+      resources: { requests: { cpu: '0.5' }, limits: { cpu: '2', memory: '1Gi' } },
+      priorityClassName: 'system-node-critical',
+      image: 'ghcr.io/acme/agent:1@sha256:0123',
+      imagePullSecrets: [{ name: 'pull' }],
+      rollout: { maxSurge: '25%' },
+      access: { mode: 'PreferSameNode' },
+      networkPolicy: { clientNamespaces: ['*'], metricsNamespaces: [], redisPorts: [7000] },
+      monitoring: { serviceMonitor: 'Never', labels: { release: 'prometheus' } },
+    });
+    expect(parseTier(await dryRun(tierOf(spec))).spec).toEqual(parseTier(tierOf(spec)).spec);
+  });
+
+  test('keeps cacheId and partitions as they were made', async () => {
+    const made = await client.create(TIERS, tierOf(good({ cacheId: 'one' }), 'immutable'));
+    const changed = (changes: Spec) => ({ ...made, spec: { ...(made['spec'] as Spec), ...changes } });
+    await expect(client.replace(TIERS, changed({ cacheId: 'two' }))).rejects.toThrow('cacheId is immutable');
+    await expect(client.replace(TIERS, changed({ partitions: 8 }))).rejects.toThrow(
+      'partitions is immutable',
+    );
+    await client.replace(TIERS, changed({ region: 'eu-west' }));
+  });
+
+  test('has a status of its own, with conditions merged by type', async () => {
+    const made = await client.create(TIERS, tierOf(good(), 'with-status'));
+    const condition = {
+      type: 'Ready',
+      status: 'True',
+      reason: 'AgentsReady',
+      message: 'All 3 agents are ready.',
+      observedGeneration: 1,
+      lastTransitionTime: new Date().toISOString(),
+    };
+    await applyStatus(client, TIERS, made, { conditions: [condition], desiredAgents: 3, hitPercent: 97 });
+    const read = await client.get(TIERS, { namespace: 'default', name: 'with-status' });
+    expect(tierStatusSchema.parse(read['status'])).toEqual({
+      conditions: [condition],
+      desiredAgents: 3,
+      hitPercent: 97,
+    });
+    expect(read.metadata.generation).toBe(1);
+    await expect(
+      applyStatus(client, TIERS, made, { conditions: [{ ...condition, status: 'Maybe' }] }),
+    ).rejects.toThrow('supported values: "True", "False", "Unknown"');
+  });
+});

@@ -3,10 +3,11 @@ import type { Capacity, EvictionPolicy } from './eviction-policy.ts';
 import { FrequencySketch } from './frequency-sketch.ts';
 import { LruPolicy } from './lru-policy.ts';
 import { S3FifoPolicy } from './s3-fifo-policy.ts';
-import type { Links, SlotList } from './slot-list.ts';
+import { type Links, NONE, type SlotList } from './slot-list.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
-export const TUNING = { ghostEntries: 256, feed: 1 };
+const E = (n: string, d: number) => Number(process.env[n] ?? d);
+export const TUNING = { ghostEntries: E('GE', 256), maxRate: E('MR', 0.25), minGhost: E('MG', 100), feed: E('FEED', 1) };
 
 export class AdaptivePolicy implements EvictionPolicy {
   readonly #links: Links;
@@ -41,17 +42,12 @@ export class AdaptivePolicy implements EvictionPolicy {
 
   add(slot: number, hash: number, weight: number): void {
     this.#active.add(slot, hash, weight);
-    if (this.#active !== this.#tinyLfu) {
-      if (2 * this.#capacity.entries >= this.#capacity.room) this.#sketch.ensure(this.#capacity.room);
-      this.#sketch.increment(hash);
-    }
     if (hash < this.#threshold) this.#observe(hash);
   }
 
   use(slot: number): void {
     this.#active.use(slot);
     const hash = this.#links.hash[slot] ?? 0;
-    if (this.#active !== this.#tinyLfu) this.#sketch.increment(hash);
     if (hash < this.#threshold) this.#observe(hash);
   }
 
@@ -87,15 +83,28 @@ export class AdaptivePolicy implements EvictionPolicy {
       this.#active = this.#s3fifo;
     } else if (winner === 'tinylfu') {
       if (this.#active !== this.#tinyLfu) {
+        this.#warmSketch();
         this.#tinyLfu.adopt(this.#active.lists, this.#duel.windowShare);
         this.#active = this.#tinyLfu;
       }
     }
   }
 
+  /** Counts what is known of the entries, or nothing new would get in against them and none of them would be told apart. */
+  #warmSketch(): void {
+    this.#sketch.clear();
+    this.#sketch.ensure(this.#capacity.room);
+    for (const list of this.#active.lists) {
+      for (let slot = list.oldest; slot !== NONE; slot = list.newerThan(slot)) {
+        const hash = this.#links.hash[slot] ?? 0;
+        for (let uses = this.#links.uses[slot] ?? 0; uses >= 0; uses--) this.#sketch.increment(hash);
+      }
+    }
+  }
+
   #newDuel(): Duel {
     const { room } = this.#capacity;
-    const rate = Math.min(1, TUNING.ghostEntries / room);
+    const rate = Math.min(Math.max(TUNING.maxRate, TUNING.minGhost / room), 1, TUNING.ghostEntries / room);
     this.#duelRoom = room;
     this.#threshold = Math.round(rate * 2 ** 32 - 2 ** 31);
     return new Duel(Math.round(rate * room));

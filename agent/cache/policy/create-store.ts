@@ -7,7 +7,8 @@ import { Links } from './slot-list.ts';
 import { SlotStore } from './slot-store.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
-export type PolicyName = 'lru' | 's3fifo' | 'tinylfu' | 'default';
+export const POLICY_NAMES = ['default', 'lru', 's3fifo', 'tinylfu'] as const;
+export type PolicyName = (typeof POLICY_NAMES)[number];
 
 /** A bounded map that evicts by the named policy. */
 export function createStore<V extends object>(policy: PolicyName, options: BoundedStoreOptions<V>): BoundedStore<V> {

@@ -26,7 +26,7 @@ export interface DuelOptions {
   period: number;
   margin: number;
 }
-export const TUNING: DuelOptions = { memory: 10, period: 1, margin: 0.002 };
+export const TUNING: DuelOptions = { memory: Number(process.env['MEM'] ?? 10), period: 1, margin: Number(process.env['MARG'] ?? 0.002) };
 
 /**
  * Small caches of keys only, one for each policy, which see the same sample of the requests; the one that has

@@ -1,63 +1,80 @@
-/** The hashes of the last keys that left, oldest out first: 4 bytes and a map entry each. */
-export class GhostQueue {
-  /** Twice the length that is asked for: keys taken out leave holes, which must not push out those that remain. */
-  #ring = new Int32Array(2);
-  #head = 0;
-  #tail = 0;
-  /** Where in the ring, counted without wrapping, each hash stands. */
-  readonly #places = new Map<number, number>();
+const WAYS = 4;
+const EMPTY = 0;
 
-  get size(): number {
-    return this.#places.size;
-  }
+/**
+ * The hashes of the last keys that left, oldest out first. As the paper of S3-FIFO has it: a table that tells a
+ * key's age by a number that grows with each addition, so that nobody has to take out what has become too old.
+ */
+export class GhostQueue {
+  /** Buckets of four; the oldest of a bucket gives way, which twice the room makes rare. */
+  #hashes = new Int32Array(2 * WAYS);
+  /** The number of the addition, by place. */
+  #numbers = new Int32Array(2 * WAYS);
+  #added = EMPTY;
+  #limit = 0;
 
   /** Remembers a key as the newest of at most `limit`. */
   add(hash: number, limit: number): void {
     if (limit < 1) return;
-    if (this.#ring.length < 2 * limit) this.#grow(2 * limit);
-    this.#places.set(hash, this.#head);
-    this.#ring[this.#head % this.#ring.length] = hash;
-    this.#head += 1;
-    while (this.#places.size > limit) this.#dropOldest();
-    if (this.#head - this.#tail === this.#ring.length) this.#closeHoles();
+    if (this.#hashes.length < 2 * limit) this.#grow(2 * limit);
+    this.#limit = limit;
+    this.#added = (this.#added + 1) | 0;
+    if (this.#added === EMPTY) this.#added = 1;
+    this.#put(hash, this.#added);
   }
 
   /** Forgets a key; says whether it was there. */
   take(hash: number): boolean {
-    return this.#places.delete(hash);
+    const start = this.#bucketOf(hash);
+    for (let place = start; place < start + WAYS; place++) {
+      if (this.#hashes[place] !== hash || this.#numbers[place] === EMPTY) continue;
+      const isRecent = this.#ageOf(place) < this.#limit;
+      this.#numbers[place] = EMPTY;
+      return isRecent;
+    }
+    return false;
   }
 
   clear(): void {
-    this.#places.clear();
-    this.#head = 0;
-    this.#tail = 0;
+    this.#numbers.fill(EMPTY);
+    this.#added = EMPTY;
   }
 
-  #dropOldest(): void {
-    const hash = this.#ring[this.#tail % this.#ring.length] ?? 0;
-    // A hash that was added again, or taken out, stands elsewhere or nowhere.
-    if (this.#places.get(hash) === this.#tail) this.#places.delete(hash);
-    this.#tail += 1;
-  }
-
-  /** At least half are holes by now, so this is paid for by as many calls of `add`. */
-  #closeHoles(): void {
-    let end = this.#tail;
-    for (let place = this.#tail; place < this.#head; place++) {
-      const hash = this.#ring[place % this.#ring.length] ?? 0;
-      if (this.#places.get(hash) !== place) continue;
-      this.#ring[end % this.#ring.length] = hash;
-      this.#places.set(hash, end);
-      end += 1;
+  #put(hash: number, number: number): void {
+    const start = this.#bucketOf(hash);
+    let chosen = start;
+    let oldest = -1;
+    for (let place = start; place < start + WAYS; place++) {
+      if (this.#hashes[place] === hash) {
+        chosen = place;
+        break;
+      }
+      const age = this.#numbers[place] === EMPTY ? Infinity : this.#ageOf(place);
+      if (age > oldest) {
+        oldest = age;
+        chosen = place;
+      }
     }
-    this.#head = end;
+    this.#hashes[chosen] = hash;
+    this.#numbers[chosen] = number;
   }
 
-  #grow(length: number): void {
-    const longer = new Int32Array(Math.max(length, 2 * this.#ring.length));
-    for (let place = this.#tail; place < this.#head; place++) {
-      longer[place % longer.length] = this.#ring[place % this.#ring.length] ?? 0;
+  /** Additions since; right even after the counter has wrapped. */
+  #ageOf(place: number): number {
+    return (this.#added - (this.#numbers[place] ?? 0)) >>> 0;
+  }
+
+  #bucketOf(hash: number): number {
+    return (hash & (this.#hashes.length / WAYS - 1)) * WAYS;
+  }
+
+  #grow(atLeast: number): void {
+    const [hashes, numbers] = [this.#hashes, this.#numbers];
+    const length = 2 ** Math.ceil(Math.log2(atLeast));
+    this.#hashes = new Int32Array(length);
+    this.#numbers = new Int32Array(length);
+    for (const [place, number] of numbers.entries()) {
+      if (number !== EMPTY) this.#put(hashes[place] ?? 0, number);
     }
-    this.#ring = longer;
   }
 }

@@ -89,6 +89,10 @@ export class SlotList {
     this.push(slot);
   }
 
+  newerThan(slot: number): number {
+    return this.#links.next[slot] ?? NONE;
+  }
+
   olderThan(slot: number): number {
     return this.#links.previous[slot] ?? NONE;
   }

@@ -6,9 +6,21 @@ import { S3FifoPolicy } from './s3-fifo-policy.ts';
 import { type Links, NONE, type SlotList } from './slot-list.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
-const E = (n: string, d: number) => Number(process.env[n] ?? d);
-export const TUNING = { ghostEntries: E('GE', 256), maxRate: E('MR', 0.25), minGhost: E('MG', 100), feed: E('FEED', 1) };
+/**
+ * How large the ghosts of the duel are, and which share of the keys they see at most. Larger ones tell close
+ * policies apart better, but each request that they see costs about three times what a hit costs otherwise.
+ */
+const GHOST_ENTRIES = 512;
+const MAX_SAMPLE = 0.25;
+/** A small cache is sampled more, as too few ghosts tell nothing; one of this size is seen whole. */
+const MIN_GHOST_ENTRIES = 100;
+/** By which the room must have changed for the ghosts to be resized. */
+const ROOM_CHANGE = 1.5;
 
+/**
+ * LRU, S3-FIFO or W-TinyLFU, whichever serves the workload best of late: none of them is best everywhere. A duel
+ * of small ghost caches says which. The cached entries stay through a change, only their order is taken over.
+ */
 export class AdaptivePolicy implements EvictionPolicy {
   readonly #links: Links;
   readonly #capacity: Capacity;
@@ -18,8 +30,10 @@ export class AdaptivePolicy implements EvictionPolicy {
   readonly #tinyLfu: TinyLfuPolicy;
   #active: EvictionPolicy;
   #duel: Duel;
+  /** The room that the duel stands for. */
   #duelRoom: number;
-  #threshold = 0;
+  /** Keys with a lower hash are in the sample. */
+  #threshold: number;
 
   constructor(links: Links, capacity: Capacity) {
     this.#links = links;
@@ -28,8 +42,9 @@ export class AdaptivePolicy implements EvictionPolicy {
     this.#s3fifo = new S3FifoPolicy(links, capacity);
     this.#tinyLfu = new TinyLfuPolicy(links, capacity, this.#sketch);
     this.#active = this.#s3fifo;
-    this.#duelRoom = 0;
-    this.#duel = this.#newDuel();
+    this.#duelRoom = capacity.room;
+    this.#threshold = thresholdOf(sampleOf(this.#duelRoom));
+    this.#duel = new Duel(ghostEntriesOf(this.#duelRoom));
   }
 
   get lists(): readonly SlotList[] {
@@ -60,8 +75,10 @@ export class AdaptivePolicy implements EvictionPolicy {
   }
 
   evict(slot: number): void {
-    if (this.#active !== this.#s3fifo && TUNING.feed) this.#s3fifo.remember(slot);
+    // So that it starts with ghosts when its turn comes.
+    if (this.#active !== this.#s3fifo) this.#s3fifo.remember(slot);
     this.#active.evict(slot);
+    this.#followRoom();
   }
 
   remove(slot: number): void {
@@ -75,22 +92,22 @@ export class AdaptivePolicy implements EvictionPolicy {
   #observe(hash: number): void {
     if (!this.#duel.request(hash)) return;
     const { winner } = this.#duel;
-    if (winner === 'lru' && this.#active !== this.#lru) {
-      this.#lru.adopt(this.#active.lists);
-      this.#active = this.#lru;
-    } else if (winner === 's3fifo' && this.#active !== this.#s3fifo) {
-      this.#s3fifo.adopt(this.#active.lists);
-      this.#active = this.#s3fifo;
-    } else if (winner === 'tinylfu') {
-      if (this.#active !== this.#tinyLfu) {
-        this.#warmSketch();
-        this.#tinyLfu.adopt(this.#active.lists, this.#duel.windowShare);
-        this.#active = this.#tinyLfu;
-      }
+    if (winner === 'lru') this.#activate(this.#lru);
+    else if (winner === 's3fifo') this.#activate(this.#s3fifo);
+    else if (this.#active !== this.#tinyLfu) {
+      this.#warmSketch();
+      this.#tinyLfu.adopt(this.#active.lists, this.#duel.windowShare);
+      this.#active = this.#tinyLfu;
     }
   }
 
-  /** Counts what is known of the entries, or nothing new would get in against them and none of them would be told apart. */
+  #activate(policy: LruPolicy | S3FifoPolicy): void {
+    if (policy === this.#active) return;
+    policy.adopt(this.#active.lists);
+    this.#active = policy;
+  }
+
+  /** Counts what is known of the entries. W-TinyLFU counts on its own only while it is active: it costs time. */
   #warmSketch(): void {
     this.#sketch.clear();
     this.#sketch.ensure(this.#capacity.room);
@@ -102,11 +119,26 @@ export class AdaptivePolicy implements EvictionPolicy {
     }
   }
 
-  #newDuel(): Duel {
+  /** The room is known only once something has to leave: bytes may run out first, or others take their share. */
+  #followRoom(): void {
     const { room } = this.#capacity;
-    const rate = Math.min(Math.max(TUNING.maxRate, TUNING.minGhost / room), 1, TUNING.ghostEntries / room);
+    if (room < ROOM_CHANGE * this.#duelRoom && ROOM_CHANGE * room > this.#duelRoom) return;
     this.#duelRoom = room;
-    this.#threshold = Math.round(rate * 2 ** 32 - 2 ** 31);
-    return new Duel(Math.round(rate * room));
+    this.#threshold = thresholdOf(sampleOf(room));
+    this.#duel = new Duel(ghostEntriesOf(room), this.#duel.winner);
   }
+}
+
+/** The share of keys that the ghosts see. */
+function sampleOf(room: number): number {
+  return Math.min(1, GHOST_ENTRIES / room, Math.max(MAX_SAMPLE, MIN_GHOST_ENTRIES / room));
+}
+
+function ghostEntriesOf(room: number): number {
+  return Math.max(1, Math.round(sampleOf(room) * room));
+}
+
+/** Hashes are signed numbers of 32 bits. */
+function thresholdOf(sample: number): number {
+  return Math.round(sample * 2 ** 32 - 2 ** 31);
 }

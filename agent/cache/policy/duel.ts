@@ -5,7 +5,7 @@ import { S3FifoPolicy } from './s3-fifo-policy.ts';
 import { Links } from './slot-list.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
-export type Contestant = 'lru' | 's3fifo' | 'tinylfu';
+export type Contestant = (typeof CONTESTANTS)[number];
 
 /** A cache of keys only that shows how a policy would fare. */
 class Ghost {
@@ -21,12 +21,14 @@ class Ghost {
   }
 }
 
-export interface DuelOptions {
-  memory: number;
-  period: number;
-  margin: number;
-}
-export const TUNING: DuelOptions = { memory: Number(process.env['MEM'] ?? 10), period: 1, margin: Number(process.env['MARG'] ?? 0.002) };
+/** How much the past counts, in ghost sizes of requests: each judgement forgets a twentieth of it. */
+const MEMORY = 20;
+/** Requests between judgements, in ghost sizes. */
+const PERIOD = 1;
+/** By which share of the requests a challenger must have missed less: a change has its cost, and close is good enough. */
+const MARGIN = 0.007;
+
+const CONTESTANTS = ['lru', 's3fifo', 'tinylfu'] as const;
 
 /**
  * Small caches of keys only, one for each policy, which see the same sample of the requests; the one that has
@@ -41,13 +43,14 @@ export class Duel {
   #used = 0;
   readonly #ghosts: readonly Ghost[];
   readonly #tiny: TinyLfuPolicy;
-  #entries: number;
+  readonly #entries: number;
   #requests = 0;
   #weightOfPast = 0;
-  #winner = 1;
+  #winner: number;
 
-  constructor(entries: number) {
+  constructor(entries: number, winner: Contestant = 's3fifo') {
     this.#entries = entries;
+    this.#winner = CONTESTANTS.indexOf(winner);
     const capacities = [0, 1, 2].map(() => new Capacity(entries, Number.MAX_SAFE_INTEGER)) as [Capacity, Capacity, Capacity];
     this.#tiny = new TinyLfuPolicy(new Links(), capacities[2], new FrequencySketch());
     this.#ghosts = [
@@ -61,6 +64,7 @@ export class Duel {
     return this.#ghosts[this.#winner]?.name ?? 's3fifo';
   }
 
+  /** Of W-TinyLFU's room, as it has turned out best. */
   get windowShare(): number {
     return this.#tiny.windowShare;
   }
@@ -73,7 +77,7 @@ export class Duel {
       if (ghost !== undefined) this.#show(ghost, 1 << i, slot, hash);
     }
     this.#requests += 1;
-    if (this.#requests < TUNING.period * this.#entries) return false;
+    if (this.#requests < PERIOD * this.#entries) return false;
     this.#judge();
     return true;
   }
@@ -110,8 +114,8 @@ export class Duel {
       if ((this.#ghosts[i]?.misses ?? 0) < (this.#ghosts[best]?.misses ?? 0)) best = i;
     }
     const lead = (this.#ghosts[this.#winner]?.misses ?? 0) - (this.#ghosts[best]?.misses ?? 0);
-    if (lead > TUNING.margin * past) this.#winner = best;
-    const keep = 1 - TUNING.period / TUNING.memory;
+    if (lead > MARGIN * past) this.#winner = best;
+    const keep = 1 - PERIOD / MEMORY;
     for (const ghost of this.#ghosts) ghost.misses *= keep;
     this.#weightOfPast = past * keep;
     this.#requests = 0;

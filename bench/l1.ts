@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { LRUCache } from 'lru-cache';
-import { createStore, POLICY_NAMES } from '../agent/cache/policy/create-store.ts';
+import { createStore } from '../agent/cache/policy/create-store.ts';
+import { L1_POLICIES } from '../api/tier.ts';
 import { randomFrom, zipfRanks } from './synthetic-traces.ts';
 
 const HELP = `Usage: npm run bench:l1 [-- --json]
@@ -10,9 +11,9 @@ entries: nanoseconds, best of many short runs, as other work on the machine only
 `;
 
 const SIZES = [500, 50_000];
-const ROUNDS = 40;
+const ROUNDS = 200;
 /** Long enough for the clock, short enough to run undisturbed now and then. */
-const OPERATIONS = 50_000;
+const OPERATIONS = 5_000;
 const VALUE = { some: 'value' };
 
 interface Subject {
@@ -37,7 +38,7 @@ else {
 }
 
 function measure(entries: number): Cost[] {
-  const subjects = ['lru-cache', ...POLICY_NAMES].map((name) => ({ name, best: [Infinity, Infinity, Infinity] }));
+  const subjects = ['lru-cache', ...L1_POLICIES].map((name) => ({ name, best: [Infinity, Infinity, Infinity] }));
   const keys = requestsFor(entries);
   const built = subjects.map(({ name }) => [0, 1, 2].map(() => subjectOf(name, entries)));
   for (let round = 0; round < ROUNDS; round++) {
@@ -56,7 +57,7 @@ function subjectOf(name: string, entries: number): Subject {
     const cache = new LRUCache<string, object>({ max: entries, maxSize: Number.MAX_SAFE_INTEGER });
     return { get: (key) => cache.get(key), set: (key, value) => cache.set(key, value, { size: 100 }) };
   }
-  const policy = POLICY_NAMES.find((known) => known === name) ?? 'default';
+  const policy = L1_POLICIES.find((known) => known === name) ?? 'default';
   const store = createStore(policy, { maxEntries: entries, maxWeight: Number.MAX_SAFE_INTEGER });
   return { get: (key) => store.get(key), set: (key, value) => store.set(key, value, 100) };
 }
@@ -64,7 +65,7 @@ function subjectOf(name: string, entries: number): Subject {
 /** Keys by chance of Zipf, of ten times as many as there is room for. Made before, as making them costs too. */
 function requestsFor(entries: number): string[] {
   const rank = zipfRanks(10 * entries, 0.9, randomFrom(entries));
-  return Array.from({ length: 4 * OPERATIONS }, () => `product:${rank()}`);
+  return Array.from({ length: 100 * OPERATIONS }, () => `product:${rank()}`);
 }
 
 function timeGets(subject: Subject, entries: number): number {

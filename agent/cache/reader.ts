@@ -6,7 +6,8 @@ import { RedisUnavailableError } from '../errors.ts';
 import type { L2, ReadItem, ReadResult } from '../l2/l2.ts';
 import { compareVersions } from '../l2/version.ts';
 import { type Answer, DEGRADED, miss, SOURCE } from './answer.ts';
-import type { L1, L1Entry } from './l1.ts';
+import type { L1 } from './l1.ts';
+import type { L1Entry } from './l1-entry.ts';
 import { Limiter } from './limiter.ts';
 
 /** A lookup that has been checked: its namespace is known and its key within limits. */

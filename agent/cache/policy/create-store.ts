@@ -1,3 +1,4 @@
+import type { L1Policy } from '../../../api/tier.ts';
 import type { BoundedStore, BoundedStoreOptions } from '../store.ts';
 import { AdaptivePolicy } from './adaptive-policy.ts';
 import { FrequencySketch } from './frequency-sketch.ts';
@@ -7,11 +8,8 @@ import { Links } from './slot-list.ts';
 import { SlotStore } from './slot-store.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
-export const POLICY_NAMES = ['default', 'lru', 's3fifo', 'tinylfu'] as const;
-export type PolicyName = (typeof POLICY_NAMES)[number];
-
 /** A bounded map that evicts by the named policy. */
-export function createStore<V extends object>(policy: PolicyName, options: BoundedStoreOptions<V>): BoundedStore<V> {
+export function createStore<V extends object>(policy: L1Policy, options: BoundedStoreOptions<V>): BoundedStore<V> {
   const links = new Links();
   switch (policy) {
     case 'lru':

@@ -31,6 +31,7 @@ export class LruStore<V extends object> implements BoundedStore<V> {
   set(key: string, value: V, weight: number): boolean {
     // lru-cache drops what is larger than the whole without a word, and callers count on one.
     if (weight > this.#cache.maxSize) {
+      this.#cache.delete(key);
       this.#onEvict?.(key, value);
       return false;
     }
@@ -71,8 +72,8 @@ export class LruStore<V extends object> implements BoundedStore<V> {
       max: maxEntries,
       maxSize: maxWeight,
       dispose: (value, key, reason) => {
-        // `delete` and `clear` are the caller's own doing; an eviction is news to it.
-        if (reason !== 'delete' && !this.#clearing) this.#onEvict?.(key, value);
+        // The others are the caller's own doing; an eviction is news to it.
+        if (reason === 'evict' && !this.#clearing) this.#onEvict?.(key, value);
       },
     });
   }

@@ -44,7 +44,7 @@ export class SlotStore<V> implements BoundedStore<V> {
   set(key: string, value: V, weight: number): boolean {
     const slot = this.#slots.get(key);
     if (weight > this.#capacity.maxWeight) {
-      if (slot !== undefined) this.#drop(slot, false);
+      this.delete(key);
       this.#onEvict?.(key, value);
       return false;
     }
@@ -56,7 +56,7 @@ export class SlotStore<V> implements BoundedStore<V> {
     const slot = this.#slots.get(key);
     if (slot === undefined) return false;
     this.#policy.remove(slot);
-    this.#free_(slot);
+    this.#release(slot);
     return true;
   }
 
@@ -73,7 +73,7 @@ export class SlotStore<V> implements BoundedStore<V> {
   evictOne(): boolean {
     if (this.#capacity.entries === 0) return false;
     this.#capacity.noteFull();
-    this.#drop(this.#policy.victim(), true);
+    this.#evict(this.#policy.victim());
     return true;
   }
 
@@ -114,12 +114,9 @@ export class SlotStore<V> implements BoundedStore<V> {
 
   #replace(slot: number, value: V, weight: number): boolean {
     const key = this.#keys[slot] ?? '';
-    const old = this.#values[slot] as V;
     this.#capacity.weight += weight - (this.#links.weight[slot] ?? 0);
     this.#values[slot] = value;
     this.#policy.reweigh(slot, weight);
-    this.#policy.use(slot);
-    this.#onEvict?.(key, old);
     this.#makeRoom(0, 0);
     return this.#slots.get(key) === slot;
   }
@@ -128,20 +125,19 @@ export class SlotStore<V> implements BoundedStore<V> {
     const capacity = this.#capacity;
     while (capacity.entries + entries > capacity.maxEntries || capacity.weight + weight > capacity.maxWeight) {
       capacity.noteFull();
-      this.#drop(this.#policy.victim(), true);
+      this.#evict(this.#policy.victim());
     }
   }
 
-  #drop(slot: number, isVictim: boolean): void {
+  #evict(slot: number): void {
     const key = this.#keys[slot] ?? '';
     const value = this.#values[slot] as V;
-    if (isVictim) this.#policy.evict(slot);
-    else this.#policy.remove(slot);
-    this.#free_(slot);
+    this.#policy.evict(slot);
+    this.#release(slot);
     this.#onEvict?.(key, value);
   }
 
-  #free_(slot: number): void {
+  #release(slot: number): void {
     this.#slots.delete(this.#keys[slot] ?? '');
     this.#capacity.entries -= 1;
     this.#capacity.weight -= this.#links.weight[slot] ?? 0;

@@ -9,6 +9,7 @@ import { Audit } from './audit/audit.ts';
 import { Feed } from './bus/feed.ts';
 import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
 import type { Partition } from './bus/partition.ts';
+import { Invalidator } from './cache/invalidator.ts';
 import { L1 } from './cache/l1.ts';
 import { Reader } from './cache/reader.ts';
 import { Changes } from './change/changes.ts';
@@ -20,7 +21,7 @@ import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
-import { type ChangePart, L2, L2_DEFAULTS } from './l2/l2.ts';
+import { L2, L2_DEFAULTS } from './l2/l2.ts';
 import { compareVersions } from './l2/version.ts';
 import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
@@ -30,6 +31,8 @@ import { type ConfigFile, Reloads } from './reload.ts';
 import { lanesOf, Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
+import { freshUntil } from './watch/freshness.ts';
+import { Watchers } from './watch/watchers.ts';
 
 /** What an agent needs of its process; given from outside so that tests are exact. */
 export interface AgentEnvironment {
@@ -75,6 +78,8 @@ export class Agent {
   readonly #outbox: Outbox;
   readonly #changes: Changes;
   readonly #confirmations: Confirmations;
+  readonly #watchers: Watchers;
+  readonly #invalidator: Invalidator;
   readonly #monitor: RedisMonitor;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
@@ -112,6 +117,10 @@ export class Agent {
       violated: (violation) =>
         log.error(violation, 'the audit found an answer that was older than the bound'),
     });
+    this.#watchers = new Watchers({
+      now,
+      freshUntil: (watched) => freshUntil(this.#feed.partitions, this.#namespaces, watched, now()),
+    });
     this.#reader = new Reader({
       l1: this.#l1,
       l2: this.#l2,
@@ -124,6 +133,7 @@ export class Agent {
       isApplied: (place, lane, version) =>
         this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
     });
+    this.#invalidator = new Invalidator({ l1: this.#l1, reader: this.#reader, watchers: this.#watchers });
     this.#outbox = new Outbox({
       maxItems: config.outbox.maxItems,
       maxBytes: config.outbox.maxBytes,
@@ -139,7 +149,7 @@ export class Agent {
       outbox: this.#outbox,
       agentId: this.id,
       received: (partition) => this.#feed.partitions[partition]?.received ?? '0-0',
-      dropLocally: (part, version) => this.#dropLocally(part, version),
+      dropLocally: (part, version) => this.#invalidator.drop(part, version),
       log,
     });
     this.#confirmations = new Confirmations({
@@ -165,7 +175,10 @@ export class Agent {
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
+      agentId: this.id,
+      now,
       service,
+      watchers: this.#watchers,
       stats: () => collectStats(this.#sources),
       log,
     });
@@ -206,7 +219,8 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#reloads.stop();
-    await this.#grpc.stop(STOP_GRACE_MS);
+    // Near caches end first: once this agent is struck off, nobody waits for what they hold.
+    await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
     if (left > 0) this.#env.log.error({ left }, 'stopping with changes that could not be sent');
     this.#feed.stop();
@@ -233,6 +247,7 @@ export class Agent {
       // Its events may still be on their way through the other lane, whose lease no longer speaks for it.
       for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
     }
+    this.#watchers.reset('the configuration changed');
   }
 
   #every(ms: number, run: () => void): void {
@@ -291,6 +306,7 @@ export class Agent {
           this.#inbox.discard(partition);
           this.#l1.resetPartition(partition.index);
           this.#reader.forgetFlights(partition.index);
+          this.#watchers.reset('events were lost');
         },
         acknowledged: (partition, text) => {
           const [eventId, agentId] = text.split(' ');
@@ -324,6 +340,7 @@ export class Agent {
       inbox: this.#inbox,
       outbox: this.#outbox,
       changes: this.#changes,
+      watchers: this.#watchers,
       connections: this.#connections,
       propagation: this.#propagation,
       memory: () => this.#monitor.memory,
@@ -354,11 +371,22 @@ export class Agent {
   /** How a partition's master answered, to whomever. */
   #reached(index: number, answered: boolean): void {
     const partition = this.#feed.partitions[index];
-    if (!answered) partition?.noteUnreachable();
-    else if (partition?.noteReachable(this.#env.now())) this.#outbox.wake(index);
+    if (!answered) partition?.noteUnreachable(this.#env.now());
+    else if (partition?.noteReachable(this.#env.now(), this.#config.maxStalenessMs)) {
+      this.#outbox.wake(index);
+      // Changes that other agents had queued are about to come.
+      if (partition.settlingUntil > this.#env.now()) this.#watchers.reset('Redis was out of reach');
+    }
   }
 
+  /** Says that nothing on this node can answer with what was there before: neither L1 nor the near caches that follow it. */
   #acknowledge(partition: number, event: LoggedEvent): void {
+    const settled = this.#watchers.settled(event.affected_namespaces);
+    if (settled === undefined) this.#sayApplied(partition, event);
+    else void settled.then(() => this.#sayApplied(partition, event));
+  }
+
+  #sayApplied(partition: number, event: LoggedEvent): void {
     const { confirm } = event;
     if (confirm === undefined) return;
     if (confirm === this.id) {
@@ -373,31 +401,15 @@ export class Agent {
 
   #apply({ partition, event, namespaces }: InboxItem): void {
     this.#applied += 1;
-    this.#invalidate(partition.index, namespaces, event.keys, event.tags, event.version);
+    this.#invalidator.invalidate(partition.index, namespaces, event.keys, event.tags, event.version);
     partition.noteApplied(event.version);
+    const { keys, tags, version, event_id: eventId } = event;
+    for (const namespace of namespaces)
+      this.#watchers.invalidated({ namespace, keys, tags, version, eventId });
     const ageMs = this.#feed.clock.since(event.logged_at_us);
     if (ageMs === undefined) return;
     this.#propagation.add(ageMs);
     this.#metrics.propagation.observe(ageMs / 1000);
-  }
-
-  #invalidate(
-    partition: number,
-    namespaces: readonly string[],
-    keys: readonly string[],
-    tags: readonly string[],
-    version: string,
-  ): void {
-    for (const namespace of namespaces) {
-      for (const key of keys) {
-        this.#l1.invalidateKey(namespace, key, version);
-        this.#reader.forgetFlight(partition, namespace, key);
-      }
-      for (const tag of tags) this.#l1.invalidateTag(namespace, tag, partition, version);
-      if (keys.length === 0 && tags.length === 0) this.#l1.invalidateNamespace(namespace, partition);
-    }
-    // Which of the reads under way will bring an entry with the tag is not known before they land.
-    if (tags.length > 0 || keys.length === 0) this.#reader.forgetFlights(partition);
   }
 
   #overflow(partition: Partition, lane: Lane, dropped: readonly InboxItem[]): void {
@@ -408,19 +420,8 @@ export class Agent {
     this.#feed.counters.resets += 1;
     this.#l1.resetPartition(partition.index, (rules) => rules.critical === (lane === 'critical'));
     this.#reader.forgetFlights(partition.index);
+    this.#watchers.reset('too many events');
     for (const { event } of dropped) partition.noteApplied(event.version);
-  }
-
-  #dropLocally(
-    { partition, put, keys, tagMarkers, namespaceMarkers }: ChangePart,
-    version: string | undefined,
-  ): void {
-    // Unconditional where the version is not known: nothing is newer than what was just accepted.
-    const than = version ?? `${Number.MAX_SAFE_INTEGER}-0`;
-    const all = put === undefined ? keys : [put, ...keys];
-    for (const { namespace, key } of all) this.#invalidate(partition, [namespace], [key], [], than);
-    for (const { namespace, tag } of tagMarkers) this.#invalidate(partition, [namespace], [], [tag], than);
-    for (const namespace of namespaceMarkers) this.#invalidate(partition, [namespace], [], [], than);
   }
 }
 

@@ -98,6 +98,12 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
   gauge('outbox_bytes', 'Bytes of changes accepted and not yet sent.', () => outbox.bytes);
   gauge('last_event_age_seconds', 'Time since the last event.', () => (feed.lastEventAgeMs ?? 0) / 1000);
   gauge('partitions_subscribed', 'Partitions with a standing subscription.', () => feed.subscribed);
+  gauge('watchers', 'Clients that follow invalidations.', () => sources.watchers.size);
+  gauge(
+    'watchers_leased',
+    'Of these, those that may answer from a near cache.',
+    () => sources.watchers.leased,
+  );
   gauge('healthy', '1 where events are complete and Redis answers.', () =>
     healthOf(sources) === 'healthy' ? 1 : 0,
   );

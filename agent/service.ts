@@ -10,7 +10,7 @@ import type {
   PublishRequest,
   PutRequest,
 } from '../proto/gen/edgecache/v1/edgecache.ts';
-import type { Answer } from './cache/answer.ts';
+import type { Answer, PartAnswers } from './cache/answer.ts';
 import type { Lookup, Reader } from './cache/reader.ts';
 import { encodeToken, minimumOf } from './cache/token.ts';
 import { completeEvent, type EventFields } from './change/change-request.ts';
@@ -30,6 +30,12 @@ export interface ServiceOptions {
   readonly l2: L2;
   /** Milliseconds since 1970, for the timestamps that people read. */
   readonly wallClock: () => number;
+}
+
+interface LookUpOptions {
+  readonly refuse?: (error: unknown) => Answer;
+  readonly wantTags?: boolean;
+  readonly refreshBelowMs?: number;
 }
 
 const STATE = { applied: 1, duplicate: 2, queued: 3 } as const;
@@ -53,7 +59,22 @@ export class Service {
   }
 
   /** Answers in the order asked. */
-  getMany(requests: readonly GetRequest[]): Answer[] | Promise<Answer[]> {
+  getMany(requests: readonly GetRequest[], options: LookUpOptions = {}): Answer[] | Promise<Answer[]> {
+    const { answers, missing, rest } = this.lookUp(requests, options);
+    if (rest === undefined) return answers.map(present);
+    return rest.then((found) => {
+      missing.forEach((place, i) => {
+        answers[place] = found[i];
+      });
+      return answers.map(present);
+    });
+  }
+
+  /**
+   * What memory has, at once, and a promise of the rest.
+   * @param options.refuse makes an answer of why a single lookup is refused; without it, one refuses them all.
+   */
+  lookUp(requests: readonly GetRequest[], options: LookUpOptions = {}): PartAnswers {
     if (requests.length === 0 || requests.length > LIMITS.batchItems) {
       throw invalid(
         'items',
@@ -62,26 +83,18 @@ export class Service {
       );
     }
     const { reader } = this.#options;
-    const answers: Answer[] = new Array(requests.length);
-    const missing: Lookup[] = [];
-    const places: number[] = [];
+    const answers: (Answer | undefined)[] = new Array(requests.length).fill(undefined);
+    const lookups: Lookup[] = [];
+    const missing: number[] = [];
     requests.forEach((request, i) => {
-      const lookup = this.#lookup(request);
-      const answer = reader.fromMemory(lookup);
-      if (answer !== undefined) {
-        answers[i] = answer;
-        return;
-      }
-      missing.push(lookup);
-      places.push(i);
+      const lookup = this.#lookupOrRefusal(request, options);
+      const answer = 'rules' in lookup ? reader.fromMemory(lookup) : lookup;
+      answers[i] = answer;
+      if (answer !== undefined || !('rules' in lookup)) return;
+      lookups.push(lookup);
+      missing.push(i);
     });
-    if (missing.length === 0) return answers;
-    return reader.fromL2(missing).then((found) => {
-      places.forEach((place, i) => {
-        answers[place] = present(found[i]);
-      });
-      return answers;
-    });
+    return { answers, missing, rest: missing.length === 0 ? undefined : reader.fromL2(lookups) };
   }
 
   async put(request: PutRequest): Promise<ChangeResponse> {
@@ -165,23 +178,39 @@ export class Service {
     const value = absent ? Buffer.alloc(0) : request.value;
     const ttlMs = ttlOf(rules, request.ttlMs);
     const version = await this.#options.l2.fill({ namespace, key, value, ttlMs, tags, absent, leaseToken });
-    if (version === undefined) return { accepted: false, version: '' };
+    if (version === undefined) return { accepted: false, version: '', ttlMs: 0 };
     const { reader, l2 } = this.#options;
     reader.keepOwn(rules, key, l2.partitionOf(namespace, key), { version, value, tags, absent }, ttlMs);
-    return { accepted: true, version };
+    return { accepted: true, version, ttlMs };
+  }
+
+  /** @throws AgentError EC_UNKNOWN_NAMESPACE */
+  checkNamespaces(names: readonly string[]): void {
+    for (const name of names) this.#namespace(name);
   }
 
   #namespace(name: string): Namespace {
     return namespaceOf(this.#options.namespaces(), name);
   }
 
-  #lookup(request: GetRequest): Lookup {
+  #lookup(request: GetRequest, { wantTags = false, refreshBelowMs = 0 }: LookUpOptions = {}): Lookup {
     const { key, wantLease, minToken } = request;
     const rules = this.#namespace(request.namespace);
     checkKey(key);
-    if (minToken === '') return { rules, key, wantLease, minVersion: '', minEvent: '' };
+    if (minToken === '')
+      return { rules, key, wantLease, wantTags, refreshBelowMs, minVersion: '', minEvent: '' };
     const { version, event } = minimumOf(minToken, this.#options.l2.partitionOf(request.namespace, key));
-    return { rules, key, wantLease, minVersion: version, minEvent: event };
+    return { rules, key, wantLease, wantTags, refreshBelowMs, minVersion: version, minEvent: event };
+  }
+
+  #lookupOrRefusal(request: GetRequest, options: LookUpOptions): Lookup | Answer {
+    const { refuse } = options;
+    if (refuse === undefined) return this.#lookup(request, options);
+    try {
+      return this.#lookup(request, options);
+    } catch (error) {
+      return refuse(error);
+    }
   }
 
   #event(fields: EventFields) {

@@ -10,6 +10,7 @@ import type { Outbox } from './change/outbox.ts';
 import type { RecentDurations } from './propagation.ts';
 import type { CommandConnections } from './redis/connections.ts';
 import type { RedisMemory } from './redis/redis-info.ts';
+import type { Watchers } from './watch/watchers.ts';
 
 /** The parts of an agent that its statistics are read from. */
 export interface StatsSources {
@@ -20,6 +21,7 @@ export interface StatsSources {
   readonly inbox: Inbox;
   readonly outbox: Outbox;
   readonly changes: Changes;
+  readonly watchers: Watchers;
   readonly connections: CommandConnections;
   readonly propagation: RecentDurations;
   readonly memory: () => RedisMemory | undefined;

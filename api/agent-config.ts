@@ -9,15 +9,34 @@ import {
 } from './namespace.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
-import { type EdgeCacheTier, L1_ENTRIES_BY_TIER, type L1Policy, l1Schema, label, NODE_TIERS, sharedFields } from './tier.ts';
+import {
+  type EdgeCacheTier,
+  L1_ENTRIES_BY_TIER,
+  type L1Policy,
+  l1Schema,
+  label,
+  NODE_TIERS,
+  sharedFields,
+} from './tier.ts';
 
-/** `host:port`, or `unix:/path`. Port 0 asks the system for a free one. */
-const listenAddress = z
+const TCP_ADDRESS = String.raw`(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}`;
+/** The kernel takes no longer path: sun_path of unix(7) less its final zero. */
+const SOCKET_ADDRESS = 'unix:/[^,]{1,106}';
+const ANY_ADDRESS = `(${TCP_ADDRESS}|${SOCKET_ADDRESS})`;
+
+/** `host:port`. Port 0 asks the system for a free one. */
+const tcpAddress = z
   .string()
   .max(260)
+  .regex(new RegExp(`^${TCP_ADDRESS}$`), 'must be host:port, such as 0.0.0.0:7481');
+
+/** `host:port` and `unix:/path`, one or more. */
+const listenAddresses = z
+  .string()
+  .max(520)
   .regex(
-    /^((\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|unix:\/.+)$/,
-    'must be host:port, such as 0.0.0.0:7480, or unix:/path',
+    new RegExp(`^${ANY_ADDRESS}(,${ANY_ADDRESS})*$`),
+    'must be host:port, such as 0.0.0.0:7480, or unix:/path of at most 107 bytes, or several with commas between them',
   );
 
 /** Written by the operator; an agent without it takes no reloads over HTTP. */
@@ -58,8 +77,12 @@ export const agentConfigSchema = z
       .max(64)
       .default([...DEFAULT_NAMESPACES]),
     redis: redisSchema.prefault({ nodes: ['127.0.0.1:6379'] }),
-    grpcAddress: listenAddress.default('0.0.0.0:7480').describe('Environment: CACHE_GRPC_ADDRESS.'),
-    httpAddress: listenAddress.default('0.0.0.0:7481').describe('Environment: CACHE_HTTP_ADDRESS.'),
+    grpcAddress: listenAddresses
+      .default('0.0.0.0:7480')
+      .describe(
+        'host:port, or unix:/path, or several with commas between them. Environment: CACHE_GRPC_ADDRESS.',
+      ),
+    httpAddress: tcpAddress.default('0.0.0.0:7481').describe('Environment: CACHE_HTTP_ADDRESS.'),
     eventDriven: z
       .boolean()
       .default(true)

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
-import { SYNTHETIC_TRACES } from './synthetic-traces.ts';
 import { Simulation } from './simulation.ts';
+import { SYNTHETIC_TRACES } from './synthetic-traces.ts';
 import { traceLines } from './trace-lines.ts';
 
 /**
@@ -15,7 +15,9 @@ interface Workload {
   keys(): AsyncIterable<string>;
 }
 
-const files = process.argv.slice(2).map((file): Workload => ({ name: basename(file), keys: () => traceLines(file) }));
+const files = process.argv
+  .slice(2)
+  .map((file): Workload => ({ name: basename(file), keys: () => traceLines(file) }));
 const synthetic = SYNTHETIC_TRACES.map(({ name, keys }): Workload => ({ name, keys: () => texts(keys()) }));
 
 process.stdout.write(`${row('trace', ['size', ...POLICIES, 'below best'])}\n`);

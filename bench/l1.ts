@@ -38,7 +38,10 @@ else {
 }
 
 function measure(entries: number): Cost[] {
-  const subjects = ['lru-cache', ...L1_POLICIES].map((name) => ({ name, best: [Infinity, Infinity, Infinity] }));
+  const subjects = ['lru-cache', ...L1_POLICIES].map((name) => ({
+    name,
+    best: [Infinity, Infinity, Infinity],
+  }));
   const keys = requestsFor(entries);
   const built = subjects.map(({ name }) => [0, 1, 2].map(() => subjectOf(name, entries)));
   for (let round = 0; round < ROUNDS; round++) {
@@ -49,7 +52,13 @@ function measure(entries: number): Cost[] {
       for (const [j, ns] of took.entries()) best[j] = Math.min(best[j] ?? Infinity, ns);
     }
   }
-  return subjects.map(({ name, best: [get = 0, set = 0, mixed = 0] }) => ({ entries, name, get, set, mixed }));
+  return subjects.map(({ name, best: [get = 0, set = 0, mixed = 0] }) => ({
+    entries,
+    name,
+    get,
+    set,
+    mixed,
+  }));
 }
 
 function subjectOf(name: string, entries: number): Subject {

@@ -64,9 +64,15 @@ function parseCommand(args: readonly string[]): Command | undefined {
   });
   if (values.help) return undefined;
   const [trace, ...more] = positionals;
-  if (trace === undefined || more.length > 0) throw new UsageError(`needs one TRACE, got ${positionals.length}`);
+  if (trace === undefined || more.length > 0)
+    throw new UsageError(`needs one TRACE, got ${positionals.length}`);
   if (values.size === undefined) throw new UsageError('--size is missing');
-  return { trace, size: parseSize(values.size), policies: (values.policy ?? [...POLICIES]).map(parsePolicy), json: values.json };
+  return {
+    trace,
+    size: parseSize(values.size),
+    policies: (values.policy ?? [...POLICIES]).map(parsePolicy),
+    json: values.json,
+  };
 }
 
 function parseSize(text: string): number {

@@ -48,7 +48,13 @@ export function zipf(keys: number, exponent: number, random: () => number): Sour
 }
 
 /** Zipf whose ranks move to other keys by `step` every `every` requests. */
-export function shifting(keys: number, exponent: number, every: number, step: number, random: () => number): Source {
+export function shifting(
+  keys: number,
+  exponent: number,
+  every: number,
+  step: number,
+  random: () => number,
+): Source {
   const rank = zipfRanks(keys, exponent, random);
   let requests = 0;
   let offset = 0;
@@ -116,7 +122,10 @@ export function uniform(keys: number, random: () => number): Source {
 }
 
 /** Requests from several sources, each with its share. */
-export function mix(parts: readonly (readonly [share: number, source: Source])[], random: () => number): Source {
+export function mix(
+  parts: readonly (readonly [share: number, source: Source])[],
+  random: () => number,
+): Source {
   return () => {
     let left = random();
     for (const [share, source] of parts) {
@@ -139,7 +148,11 @@ export function batches(base: Source, batch: Source, every: number, length: numb
   return () => (requests++ % (every + length) < every ? base() : batch());
 }
 
-export function trace(name: string, requests: number, build: (random: () => number) => Source): SyntheticTrace {
+export function trace(
+  name: string,
+  requests: number,
+  build: (random: () => number) => Source,
+): SyntheticTrace {
   return {
     name,
     requests,
@@ -158,13 +171,38 @@ export const SYNTHETIC_TRACES: readonly SyntheticTrace[] = [
   trace('zipf-1.0-100k', 1_000_000, (r) => zipf(100_000, 1, r)),
   trace('zipf-1.2-1m', 2_000_000, (r) => zipf(1_000_000, 1.2, r)),
   trace('uniform-10k', 200_000, (r) => uniform(10_000, r)),
-  trace('scan-mix-30', 500_000, (r) => mix([[0.7, zipf(50_000, 0.9, r)], [0.3, scan()]], r)),
+  trace('scan-mix-30', 500_000, (r) =>
+    mix(
+      [
+        [0.7, zipf(50_000, 0.9, r)],
+        [0.3, scan()],
+      ],
+      r,
+    ),
+  ),
   trace('scan-bursts', 500_000, (r) => batches(zipf(50_000, 0.9, r), scan(), 20_000, 10_000)),
   trace('scan-bursts-short', 60_000, (r) => batches(zipf(20_000, 0.9, r), scan(), 5_000, 3_000)),
   trace('loop-3k', 200_000, () => loop(3_000)),
   trace('loop-8k', 500_000, () => loop(8_000)),
-  trace('loop-mix', 500_000, (r) => mix([[0.5, zipf(50_000, 0.9, r)], [0.5, loop(6_000)]], r)),
-  trace('loops-three', 300_000, (r) => mix([[0.5, loop(700)], [0.3, zipf(9_000, 0.7, r)], [0.2, recency(0.2, 4_000, r)]], r)),
+  trace('loop-mix', 500_000, (r) =>
+    mix(
+      [
+        [0.5, zipf(50_000, 0.9, r)],
+        [0.5, loop(6_000)],
+      ],
+      r,
+    ),
+  ),
+  trace('loops-three', 300_000, (r) =>
+    mix(
+      [
+        [0.5, loop(700)],
+        [0.3, zipf(9_000, 0.7, r)],
+        [0.2, recency(0.2, 4_000, r)],
+      ],
+      r,
+    ),
+  ),
   trace('shift-sudden', 1_000_000, (r) => shifting(50_000, 0.9, 100_000, 25_000, r)),
   trace('shift-fast', 500_000, (r) => shifting(20_000, 1, 20_000, 7_000, r)),
   trace('shift-drift', 1_000_000, (r) => shifting(50_000, 0.9, 50, 1, r)),
@@ -173,16 +211,70 @@ export const SYNTHETIC_TRACES: readonly SyntheticTrace[] = [
   trace('recency-50k', 1_000_000, (r) => recency(0.05, 50_000, r)),
   trace('recency-short', 76_000, (r) => recency(0.2, 5_000, r)),
   trace('bursts-1k', 500_000, (r) => bursts(1_000, 4, r)),
-  trace('bursts-3k-zipf', 1_000_000, (r) => mix([[0.6, bursts(3_000, 5, r)], [0.4, zipf(20_000, 0.9, r)]], r)),
-  trace('bursts-300', 200_000, (r) => mix([[0.8, bursts(300, 3, r)], [0.2, zipf(50_000, 0.8, r)]], r)),
+  trace('bursts-3k-zipf', 1_000_000, (r) =>
+    mix(
+      [
+        [0.6, bursts(3_000, 5, r)],
+        [0.4, zipf(20_000, 0.9, r)],
+      ],
+      r,
+    ),
+  ),
+  trace('bursts-300', 200_000, (r) =>
+    mix(
+      [
+        [0.8, bursts(300, 3, r)],
+        [0.2, zipf(50_000, 0.8, r)],
+      ],
+      r,
+    ),
+  ),
   trace('news', 1_000_000, (r) => news(40, 0.8, 40_000, r)),
   trace('news-short', 76_000, (r) => news(10, 0.9, 10_000, r)),
   trace('database', 1_000_000, (r) =>
-    batches(mix([[0.5, bursts(800, 6, r)], [0.3, zipf(30_000, 1, r)], [0.2, recency(0.1, 20_000, r)]], r), loop(15_000), 60_000, 15_000)),
+    batches(
+      mix(
+        [
+          [0.5, bursts(800, 6, r)],
+          [0.3, zipf(30_000, 1, r)],
+          [0.2, recency(0.1, 20_000, r)],
+        ],
+        r,
+      ),
+      loop(15_000),
+      60_000,
+      15_000,
+    ),
+  ),
   trace('database-short', 100_000, (r) =>
-    batches(mix([[0.4, bursts(400, 4, r)], [0.4, zipf(10_000, 0.9, r)], [0.2, recency(0.1, 5_000, r)]], r), scan(), 8_000, 2_000)),
-  trace('nested-loops', 400_000, (r) => mix([[0.4, loop(400)], [0.3, loop(2_500)], [0.3, bursts(200, 2, r)]], r)),
+    batches(
+      mix(
+        [
+          [0.4, bursts(400, 4, r)],
+          [0.4, zipf(10_000, 0.9, r)],
+          [0.2, recency(0.1, 5_000, r)],
+        ],
+        r,
+      ),
+      scan(),
+      8_000,
+      2_000,
+    ),
+  ),
+  trace('nested-loops', 400_000, (r) =>
+    mix(
+      [
+        [0.4, loop(400)],
+        [0.3, loop(2_500)],
+        [0.3, bursts(200, 2, r)],
+      ],
+      r,
+    ),
+  ),
   trace('phases', 1_500_000, (r) =>
-    phases(150_000, [zipf(50_000, 0.9, r), recency(0.1, 10_000, r), loop(7_000), bursts(1_500, 4, r)])),
-  trace('phases-short', 400_000, (r) => phases(40_000, [bursts(1_000, 4, r), loop(4_000), shifting(20_000, 0.9, 5_000, 300, r)])),
+    phases(150_000, [zipf(50_000, 0.9, r), recency(0.1, 10_000, r), loop(7_000), bursts(1_500, 4, r)]),
+  ),
+  trace('phases-short', 400_000, (r) =>
+    phases(40_000, [bursts(1_000, 4, r), loop(4_000), shifting(20_000, 0.9, 5_000, 300, r)]),
+  ),
 ];

@@ -1,14 +1,8 @@
-import {
-  Client,
-  type ClientOptions,
-  connectivityState,
-  credentials,
-  type Metadata,
-  Metadata as MetadataOf,
-  type MethodDefinition,
-  type ServiceError,
-} from '@grpc/grpc-js';
-import { AgentUnavailableError, EdgeCacheError, fromGrpc, isAgentsAnswer } from './errors.ts';
+import { connectivityState, type MethodDefinition } from '@grpc/grpc-js';
+import { AgentLink, type Reply } from './agent-link.ts';
+import { AgentUnavailableError, EdgeCacheError, isAgentsWord } from './errors.ts';
+
+export type { Reply } from './agent-link.ts';
 
 export interface AgentPoolOptions {
   /** Agents in order of preference: the own node's first. */
@@ -21,9 +15,9 @@ export interface AgentPoolOptions {
   readonly answered?: ((method: string, ms: number) => void) | undefined;
 }
 
-interface Agent {
-  readonly address: string;
-  readonly client: Client;
+/** How an agent has behaved. */
+interface Member {
+  readonly link: AgentLink;
   /** Until when it is passed over after failures. */
   downUntil: number;
   failures: number;
@@ -31,146 +25,132 @@ interface Agent {
   silences: number;
 }
 
-/** A reply with the node that gave it. */
-export interface Reply<T> {
-  readonly message: T;
-  readonly node: string;
-}
-
-const NODE_METADATA = 'edgecache-node';
-const NO_METADATA = new MetadataOf();
 const DOWN_MIN_MS = 100;
 const DOWN_MAX_MS = 5_000;
 /** A hung process holds its connection: without this, each lookup would wait its whole deadline. */
 const MAX_SILENCES = 3;
 
-const CHANNEL: ClientOptions = {
-  'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.min_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 3_000,
-  'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 2_000,
-  'grpc.max_receive_message_length': -1,
-};
-
 /**
- * Connections to agents: calls go to the first that answers. One that does not is passed over for a while (circuit
- * breaker), because packets to a node without an agent are dropped, not refused, and each try costs the connect timeout.
+ * Agents in order of preference: calls go to the first that answers. One that does not is passed over for a while (circuit
+ * breaker), because packets to a node without an agent are dropped, not refused. Who has failed once is asked again only
+ * when its connection, which is made in the background, stands: so an agent that is gone costs one connect timeout, once.
  */
 export class AgentPool {
   readonly #options: AgentPoolOptions;
-  readonly #agents: readonly Agent[];
+  readonly #members: readonly Member[];
   #closed = false;
 
   constructor(options: AgentPoolOptions) {
     if (options.addresses.length === 0) throw new RangeError('addresses must name at least one agent');
     this.#options = options;
-    this.#agents = options.addresses.map((address) => ({
-      address,
-      client: new Client(address, credentials.createInsecure(), CHANNEL),
+    this.#members = options.addresses.map((address) => ({
+      link: new AgentLink(address, options.connectTimeoutMs),
       downUntil: 0,
       failures: 0,
       silences: 0,
     }));
   }
 
-  /** @throws EdgeCacheError; AgentUnavailableError where none of the agents answers. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Told what a call took, for callers that make their own. */
+  answered(method: string, ms: number): void {
+    this.#options.answered?.(method, ms);
+  }
+
+  /** The agent that lookups go to, if its connection stands; it is made where it does not. */
+  preferred(): AgentLink | undefined {
+    if (this.#closed) return undefined;
+    const now = this.#options.now();
+    for (const { link, downUntil, failures } of this.#members) {
+      if (downUntil > now) continue;
+      if (link.state() === connectivityState.READY) return link;
+      // One that was never tried, or was well until now, is worth waiting for: the next call does.
+      if (failures === 0) return undefined;
+    }
+    return undefined;
+  }
+
+  /**
+   * @param patient whether to wait for the connection to an agent that has failed before; lookups have a loader instead.
+   * @throws EdgeCacheError; AgentUnavailableError where none of the agents answers.
+   */
   async call<Request, Response>(
     method: MethodDefinition<Request, Response>,
     request: Request,
     deadlineMs: number,
+    patient = false,
   ): Promise<Reply<Response>> {
     if (this.#closed) throw new EdgeCacheError('EC_CLIENT_CLOSED', 'the client is closed', false);
     let failure: unknown;
-    for (const agent of this.#candidates()) {
+    for (const member of this.#candidates(patient)) {
       try {
-        await this.#connected(agent);
+        await member.link.connected();
         const beganAt = this.#options.now();
-        const reply = await unary(agent.client, method, request, deadlineMs);
-        this.#options.answered?.(
-          method.path.slice(method.path.lastIndexOf('/') + 1),
-          this.#options.now() - beganAt,
-        );
-        agent.failures = 0;
-        agent.silences = 0;
-        agent.downUntil = 0;
+        const reply = await member.link.unary(method, request, deadlineMs);
+        this.answered(method.path.slice(method.path.lastIndexOf('/') + 1), this.#options.now() - beganAt);
+        this.#isWell(member);
         return reply;
       } catch (error) {
-        this.#countSilence(agent, error);
+        this.#note(member, error);
         if (!(error instanceof AgentUnavailableError)) throw error;
         failure = error;
-        this.#passOver(agent);
       }
     }
-    const names = this.#agents.map(({ address }) => address).join(', ');
+    const names = this.#members.map(({ link }) => link.address).join(', ');
     throw new AgentUnavailableError(`no agent answers (${names})`, { cause: failure });
+  }
+
+  /** An agent has answered on a stream. */
+  isWell(link: AgentLink): void {
+    const member = this.#memberOf(link);
+    if (member !== undefined) this.#isWell(member);
+  }
+
+  /** A stream to an agent failed, or a lookup on it was not answered in time. */
+  failed(link: AgentLink, error: unknown): void {
+    const member = this.#memberOf(link);
+    if (member !== undefined) this.#note(member, error);
   }
 
   close(): void {
     this.#closed = true;
-    for (const { client } of this.#agents) client.close();
+    for (const { link } of this.#members) link.close();
   }
 
   /** Those that are not passed over; none at all is answered at once, without another try at what is known to fail. */
-  #candidates(): readonly Agent[] {
+  #candidates(patient: boolean): readonly Member[] {
     const now = this.#options.now();
-    return this.#agents.filter(({ downUntil }) => downUntil <= now);
+    return this.#members.filter(({ link, downUntil, failures }) => {
+      if (downUntil > now) return false;
+      // Asking for the state begins a connection where there is none.
+      return failures === 0 || patient || link.state() === connectivityState.READY;
+    });
   }
 
-  #countSilence(agent: Agent, error: unknown): void {
-    const silent = error instanceof EdgeCacheError && error.code === 'EC_CLIENT_DEADLINE' && !isAnswer(error);
-    agent.silences = silent ? agent.silences + 1 : 0;
-    if (agent.silences >= MAX_SILENCES) this.#passOver(agent);
+  #memberOf(wanted: AgentLink): Member | undefined {
+    return this.#members.find(({ link }) => link === wanted);
   }
 
-  #passOver(agent: Agent): void {
+  #isWell(member: Member): void {
+    member.failures = 0;
+    member.silences = 0;
+    member.downUntil = 0;
+  }
+
+  #note(member: Member, error: unknown): void {
+    const silent =
+      error instanceof EdgeCacheError && error.code === 'EC_CLIENT_DEADLINE' && !isAgentsWord(error);
+    member.silences = silent ? member.silences + 1 : 0;
+    if (member.silences >= MAX_SILENCES || error instanceof AgentUnavailableError) this.#passOver(member);
+  }
+
+  #passOver(member: Member): void {
     const { now, random } = this.#options;
-    const ceiling = Math.min(DOWN_MAX_MS, DOWN_MIN_MS * 2 ** Math.min(agent.failures, 10));
-    agent.failures += 1;
-    agent.downUntil = now() + DOWN_MIN_MS / 2 + random() * (ceiling - DOWN_MIN_MS / 2);
+    const ceiling = Math.min(DOWN_MAX_MS, DOWN_MIN_MS * 2 ** Math.min(member.failures, 10));
+    member.failures += 1;
+    member.downUntil = now() + DOWN_MIN_MS / 2 + random() * (ceiling - DOWN_MIN_MS / 2);
   }
-
-  #connected(agent: Agent): Promise<void> | undefined {
-    if (agent.client.getChannel().getConnectivityState(true) === connectivityState.READY) return undefined;
-    return new Promise((resolve, reject) => {
-      agent.client.waitForReady(Date.now() + this.#options.connectTimeoutMs, (error) => {
-        if (error === undefined) resolve();
-        else reject(new AgentUnavailableError(`agent ${agent.address} cannot be reached`, { cause: error }));
-      });
-    });
-  }
-}
-
-/** A confirmation that took too long is told by the agent itself, which then is not silent. */
-function isAnswer({ cause }: EdgeCacheError): boolean {
-  return cause instanceof Error && 'metadata' in cause && isAgentsAnswer(cause as ServiceError);
-}
-
-function unary<Request, Response>(
-  client: Client,
-  { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
-  request: Request,
-  deadlineMs: number,
-): Promise<Reply<Response>> {
-  return new Promise((resolve, reject) => {
-    let node = '';
-    const done = (error: ServiceError | null, message?: Response) => {
-      if (error !== null) reject(fromGrpc(error));
-      else if (message === undefined) reject(new AgentUnavailableError('the agent gave no answer'));
-      else resolve({ message, node });
-    };
-    const options = { deadline: Date.now() + deadlineMs };
-    const call = client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-      NO_METADATA,
-      options,
-      done,
-    );
-    call.on('metadata', (metadata: Metadata) => {
-      node = String(metadata.get(NODE_METADATA)[0] ?? '');
-    });
-  });
 }

@@ -4,6 +4,11 @@ import { EdgeCacheError } from './errors.ts';
 export interface Codec<T> {
   encode(value: T): Buffer;
   decode(bytes: Buffer): T;
+  /**
+   * Whether what decode gives is plain data, to be frozen and shared by all who are answered from the near cache.
+   * Otherwise each of them has it decoded anew.
+   */
+  readonly freezable?: boolean;
 }
 
 /**
@@ -12,6 +17,7 @@ export interface Codec<T> {
  */
 export function json<T>(parse: (value: unknown) => T): Codec<T> {
   return {
+    freezable: true,
     encode(value) {
       const text = JSON.stringify(checked(parse, value));
       if (text === undefined) throw valueError('it has no JSON form');

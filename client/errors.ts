@@ -1,4 +1,5 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
+import type { Refusal } from '../proto/gen/edgecache/v1/edgecache.ts';
 
 /** Stable codes; docs/errors.md explains each. */
 export type ClientErrorCode =
@@ -11,7 +12,8 @@ export type ClientErrorCode =
   | 'EC_CLIENT_OVERLOADED'
   | 'EC_CLIENT_REFUSED'
   | 'EC_CLIENT_CLOSED'
-  | 'EC_CLIENT_VALUE';
+  | 'EC_CLIENT_VALUE'
+  | 'EC_CLIENT_LOADER_DEADLINE';
 
 /** Any failure of a call. `retryable` says whether the same call may succeed later. */
 export class EdgeCacheError extends Error {
@@ -70,13 +72,31 @@ export function isAgentsAnswer(error: ServiceError): boolean {
   return error.metadata.get('edgecache-code').length > 0;
 }
 
+/** Whether an error is what an agent itself said, such as that a confirmation took too long: then it is not silent. */
+export function isAgentsWord({ cause }: EdgeCacheError): boolean {
+  // What makes it a service error is looked at first.
+  return cause instanceof Error && 'metadata' in cause && isAgentsAnswer(cause as ServiceError);
+}
+
+/** Turns a lookup's refusal, which came in place of an answer, into the error that its call would have thrown. */
+export function fromRefusal({ status: code, message }: Pick<Refusal, 'status' | 'message'>): EdgeCacheError {
+  return fromStatus(code, message, {}, true);
+}
+
 /** Turns what gRPC throws into this product's errors. */
 export function fromGrpc(error: ServiceError): EdgeCacheError {
-  const message = error.details || error.message;
-  const cause = { cause: error };
-  switch (error.code) {
+  return fromStatus(error.code, error.details || error.message, { cause: error }, isAgentsAnswer(error));
+}
+
+function fromStatus(
+  code: status,
+  message: string,
+  cause: ErrorOptions,
+  agentsAnswer: boolean,
+): EdgeCacheError {
+  switch (code) {
     case status.UNAVAILABLE:
-      return isAgentsAnswer(error)
+      return agentsAnswer
         ? new RedisUnavailableError(message, cause)
         : new AgentUnavailableError(message, cause);
     case status.ABORTED:
@@ -84,8 +104,8 @@ export function fromGrpc(error: ServiceError): EdgeCacheError {
     case status.NOT_FOUND:
       return new UnknownNamespaceError(message, cause);
     default: {
-      const [code, retryable] = BY_STATUS.get(error.code) ?? (['EC_CLIENT_REFUSED', false] as const);
-      return new EdgeCacheError(code, message, retryable, cause);
+      const [name, retryable] = BY_STATUS.get(code) ?? (['EC_CLIENT_REFUSED', false] as const);
+      return new EdgeCacheError(name, message, retryable, cause);
     }
   }
 }

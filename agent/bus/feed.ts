@@ -81,6 +81,8 @@ export class Feed {
   #placementTimer: NodeJS.Timeout | undefined;
   #placementFailures = 0;
   #maxStalenessMs: number;
+  /** The bound before it was lowered, while leases of near caches may still be by it. */
+  #handedDown = { ms: 0, until: 0 };
   #renewTimer: NodeJS.Timeout | undefined;
 
   constructor(options: FeedOptions) {
@@ -115,6 +117,9 @@ export class Feed {
   changeMaxStaleness(maxStalenessMs: number): void {
     const lessMs = this.#maxStalenessMs - maxStalenessMs;
     if (lessMs === 0) return;
+    // Leases that were handed down run as they were given: for as long others must wait for this agent.
+    if (lessMs > 0)
+      this.#handedDown = { ms: this.#maxStalenessMs, until: this.#options.now() + this.#maxStalenessMs };
     this.#maxStalenessMs = maxStalenessMs;
     if (lessMs > 0) for (const partition of this.partitions) partition.shortenLease(lessMs);
     if (this.#renewTimer === undefined || this.#stop.signal.aborted) return;
@@ -348,9 +353,11 @@ export class Feed {
     const partitions = subscriber.placement.partitions.flatMap((index) => this.partitions[index] ?? []);
     const asked: Asked[] = partitions.map(({ received, generation }) => ({ received, generation }));
     const askedAt = now();
+    const { ms, until } = this.#handedDown;
+    const registeredMs = askedAt < until ? Math.max(ms, maxStalenessMs) : maxStalenessMs;
     const heads = await Promise.all(
       partitions.map(async ({ index }, i) => {
-        const head = await this.#reach(index, l2.registerAndReadHead(index, agentId, maxStalenessMs));
+        const head = await this.#reach(index, l2.registerAndReadHead(index, agentId, registeredMs));
         // The first answer waited for none of the others: it tells Redis' clock best.
         if (i === 0) this.clock.observe(head.clockUs, askedAt, now());
         return head;

@@ -115,13 +115,22 @@ describe('a place in the log', () => {
 describe('the reach of a partition’s master', () => {
   it('is doubted for a while once it was lost, and not before it was first there', () => {
     const partition = new Partition(0);
-    partition.noteUnreachable();
-    expect(partition.noteReachable(1_000)).toBe(false);
+    partition.noteUnreachable(0);
+    expect(partition.noteReachable(1_000, 1_000)).toBe(false);
     expect(partition.settlingUntil).toBe(0);
-    partition.noteUnreachable();
-    expect(partition.noteReachable(2_000)).toBe(true);
+    partition.noteUnreachable(1_000);
+    partition.noteUnreachable(1_900);
+    expect(partition.noteReachable(2_000, 1_000)).toBe(true);
     expect(partition.settlingUntil).toBe(4_000);
-    expect(partition.noteReachable(9_000)).toBe(false);
+    expect(partition.noteReachable(9_000, 1_000)).toBe(false);
     expect(partition.settlingUntil).toBe(4_000);
+  });
+
+  it('is not doubted for one call that failed beside others', () => {
+    const partition = new Partition(0);
+    partition.noteReachable(0, 1_000);
+    partition.noteUnreachable(100);
+    expect(partition.noteReachable(200, 1_000)).toBe(true);
+    expect(partition.settlingUntil).toBe(0);
   });
 });

@@ -10,6 +10,8 @@ const REMEMBERED = 1024;
 
 /** Agents find a new master within a second of one another, and send what they have queued at once. */
 const SETTLE_MS = 2_000;
+/** A third of the bound, at most: the rest is for noticing it, and for sending what was queued. */
+const OUTAGE_MS = 300;
 
 /**
  * An agent's place in the log of one partition. Knows nothing of connections or caches: it judges, and keeps
@@ -35,8 +37,8 @@ export class Partition {
    * says of the partition may be older than changes that were accepted meanwhile.
    */
   settlingUntil = 0;
-  /** Before it was first reached there is nothing to doubt. */
-  #reachable: boolean | undefined;
+  #wasReached = false;
+  #failingSince: number | undefined;
   /** Counts fences and resets, so that a proof begun before one is not taken for a proof after it. */
   generation = 0;
   readonly #recent = new Set<string>();
@@ -93,16 +95,23 @@ export class Partition {
   }
 
   /** The partition's master did not answer. */
-  noteUnreachable(): void {
-    if (this.#reachable !== undefined) this.#reachable = false;
+  noteUnreachable(now: number): void {
+    // Before it was first reached there is nothing to doubt.
+    if (this.#wasReached) this.#failingSince ??= now;
   }
 
-  /** It answered. @returns whether it had been out of reach */
-  noteReachable(now: number): boolean {
-    const wasAway = this.#reachable === false;
-    this.#reachable = true;
-    if (!wasAway) return false;
-    this.settlingUntil = now + SETTLE_MS;
+  /**
+   * It answered.
+   * @param maxStalenessMs the bound: a shorter outage can hide only changes that are within it
+   * @returns whether it had not answered the last time
+   */
+  noteReachable(now: number, maxStalenessMs: number): boolean {
+    this.#wasReached = true;
+    if (this.#failingSince === undefined) return false;
+    // One call that failed beside others that did not is no outage.
+    if (now - this.#failingSince >= Math.min(OUTAGE_MS, maxStalenessMs / 3))
+      this.settlingUntil = now + SETTLE_MS;
+    this.#failingSince = undefined;
     return true;
   }
 

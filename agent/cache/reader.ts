@@ -5,7 +5,7 @@ import type { Partition } from '../bus/partition.ts';
 import { RedisUnavailableError } from '../errors.ts';
 import type { L2, ReadItem, ReadResult } from '../l2/l2.ts';
 import { compareVersions } from '../l2/version.ts';
-import { type Answer, DEGRADED, miss, SOURCE } from './answer.ts';
+import { type Answer, DEGRADED, miss, NO_TAGS, SOURCE } from './answer.ts';
 import type { L1 } from './l1.ts';
 import type { L1Entry } from './l1-entry.ts';
 import { Limiter } from './limiter.ts';
@@ -15,6 +15,9 @@ export interface Lookup {
   readonly rules: Namespace;
   readonly key: string;
   readonly wantLease: boolean;
+  readonly wantTags: boolean;
+  /** With a lease wanted: an entry that has less than this left to live is leased too. */
+  readonly refreshBelowMs: number;
   /** Version that the answer must show, or a later one; empty: none. */
   readonly minVersion: string;
   /** Event of a change that was queued when its caller was answered: its version is not known yet. Empty: none. */
@@ -113,10 +116,11 @@ export class Reader {
     const time = now();
     if (time >= entry.freshUntil || !this.#mayAnswer(rules, entry.partition, time, minVersion))
       return undefined;
+    if (entry.endsAt - time < lookup.refreshBelowMs) return undefined;
     this.counters.l1Hits += 1;
     this.#reads(rules.name).hits += 1;
     this.#options.answered(rules, key, entry.version, entry.partition);
-    return toAnswer(entry, SOURCE.l1, entry.endsAt - time);
+    return toAnswer(entry, SOURCE.l1, entry.endsAt - time, lookup.wantTags);
   }
 
   /** Answers lookups that memory could not, in the order given; one round trip per partition. Never throws. */
@@ -190,7 +194,7 @@ export class Reader {
 
   /** Joins the flight of a key, or books a seat on a new one. */
   #join(lookup: Lookup, bookings: Map<number, Booking>): Seat {
-    const { rules, key, wantLease, minVersion } = lookup;
+    const { rules, key, wantLease, minVersion, refreshBelowMs } = lookup;
     const partition = this.#options.l2.partitionOf(rules.name, key);
     // A lease goes to one caller, and a minimum is met only by reads that begin now: neither may be shared.
     const shared =
@@ -202,7 +206,12 @@ export class Reader {
       bookings.set(partition, booking);
     }
     booking.lookups.push(lookup);
-    booking.items.push({ namespace: rules.name, key, leaseToken: wantLease ? randomUUID() : '' });
+    booking.items.push({
+      namespace: rules.name,
+      key,
+      leaseToken: wantLease ? randomUUID() : '',
+      refreshBelowMs,
+    });
     const { results } = booking;
     const index = booking.items.length - 1;
     return () => results[index];
@@ -278,7 +287,8 @@ export class Reader {
       if (result.entry !== undefined) {
         this.counters.l2Hits += 1;
         reads.hits += 1;
-        return toAnswer(result.entry, SOURCE.l2, result.ttlMs);
+        const answer = toAnswer(result.entry, SOURCE.l2, result.ttlMs, lookup.wantTags);
+        return result.leaseToken === '' ? answer : { ...answer, leaseToken: result.leaseToken };
       }
       this.counters.l2Misses += 1;
       reads.misses += 1;
@@ -301,7 +311,7 @@ export class Reader {
       return DEGRADED;
     }
     this.counters.staleServed += 1;
-    return { ...toAnswer(entry, SOURCE.l1, entry.endsAt - time), stale: true };
+    return { ...toAnswer(entry, SOURCE.l1, entry.endsAt - time, false), stale: true };
   }
 
   /**
@@ -318,7 +328,7 @@ export class Reader {
       return undefined;
     if (time < entry.endsAt || time >= entry.endsAt + rules.staleIfErrorSeconds * 1000) return undefined;
     this.counters.staleServed += 1;
-    return { ...toAnswer(entry, SOURCE.l1, 0), stale: true };
+    return { ...toAnswer(entry, SOURCE.l1, 0, false), stale: true };
   }
 
   #reads(namespace: string): NamespaceReads {
@@ -336,9 +346,10 @@ function flightKey(namespace: string, key: string): string {
 }
 
 function toAnswer(
-  entry: Pick<L1Entry, 'value' | 'version' | 'absent'>,
+  entry: Pick<L1Entry, 'value' | 'version' | 'absent' | 'tags'>,
   source: 1 | 2,
   ttlMs: number,
+  wantTags: boolean,
 ): Answer {
   return {
     found: true,
@@ -351,5 +362,7 @@ function toAnswer(
     leaseToken: '',
     retryAfterMs: 0,
     absent: entry.absent,
+    refusal: undefined,
+    tags: wantTags ? [...entry.tags] : NO_TAGS,
   };
 }

@@ -3,10 +3,10 @@ import {
   type handleUnaryCall,
   Metadata,
   Server,
-  ServerCredentials,
+  type ServerDuplexStream,
   type ServerUnaryCall,
+  type ServerWritableStream,
   type sendUnaryData,
-  status,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
@@ -14,24 +14,50 @@ import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import type { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import {
+  type BatchGetRequest,
   type BatchGetResponse,
   type EdgeCacheServer,
   EdgeCacheService,
+  type FollowRequest,
+  type WatchRequest,
+  type WatchResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
-import { AgentError, messageOf } from '../errors.ts';
+import { refused } from '../cache/answer.ts';
+import { messageOf } from '../errors.ts';
 import type { Service } from '../service.ts';
-import { codeOf, toServiceError } from './status.ts';
+import type { Watchers } from '../watch/watchers.ts';
+import { encodeBatch } from './batch-encoder.ts';
+import { listen } from './listen.ts';
+import { LookupStream } from './lookup-stream.ts';
+import { codeOf, toRefusal, toServiceError } from './status.ts';
+import { Turns } from './turns.ts';
+import { serveFollow, serveWatch } from './watch-stream.ts';
 
 export interface GrpcServerOptions {
+  /** One or more, separated by commas. */
   readonly address: string;
   readonly nodeId: string;
+  /** Of this process: another one of the same node has another. */
+  readonly agentId: string;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   readonly service: Service;
+  readonly watchers: Watchers;
   readonly stats: () => StatsResponse;
   readonly log: Logger;
 }
 
 /** Answers say which node gave them, so that locality can be seen. */
 const NODE_METADATA = 'edgecache-node';
+const AGENT_METADATA = 'edgecache-agent';
+/** The contract, with an encoder of its own where values are many. */
+const SERVICE = {
+  ...EdgeCacheService,
+  lookup: { ...EdgeCacheService.lookup, responseSerialize: encodeBatch },
+  batchGet: { ...EdgeCacheService.batchGet, responseSerialize: encodeBatch },
+};
+/** Longest that Lookup streams may keep unary calls and events waiting. */
+const TURNS_MS = 2;
 const SERVICE_NAME = 'edgecache.v1.EdgeCache';
 /** A batch of 1,024 keys with tokens, or one value of the largest size a namespace may allow, with room. */
 const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
@@ -42,36 +68,27 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [SERVICE_NAME]: 'NOT_SERVING' });
   readonly #metadata = new Metadata();
+  readonly #turns: Turns;
+  readonly #lookups = new Set<LookupStream>();
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
     this.#metadata.set(NODE_METADATA, options.nodeId);
+    this.#metadata.set(AGENT_METADATA, options.agentId);
+    this.#turns = new Turns({ budgetMs: TURNS_MS, now: options.now, schedule: (run) => setImmediate(run) });
     this.#server = new Server({
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': 30_000,
     });
-    this.#server.addService(EdgeCacheService, this.#implementation());
+    this.#server.addService(SERVICE, this.#implementation());
     this.#health.addToServer(this.#server);
     reflection().addToServer(this.#server);
   }
 
-  /** @returns the port. @throws AgentError EC_LISTEN_FAILED */
+  /** @returns the TCP port. @throws AgentError EC_LISTEN_FAILED */
   listen(): Promise<number> {
-    const { address } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-        if (error === null) resolve(port);
-        else
-          reject(
-            new AgentError(
-              'EC_LISTEN_FAILED',
-              `cannot listen on ${address} (CACHE_GRPC_ADDRESS): ${error.message}`,
-              { cause: error },
-            ),
-          );
-      });
-    });
+    return listen(this.#server, this.#options.address);
   }
 
   setServing(serving: boolean): void {
@@ -83,6 +100,8 @@ export class GrpcServer {
   /** Lets calls in flight end, for so long at most. */
   async stop(graceMs: number): Promise<void> {
     this.setServing(false);
+    // A stream ends when its client ends it, which may be never.
+    for (const stream of this.#lookups) stream.drain();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
         this.#server.forceShutdown();
@@ -97,18 +116,15 @@ export class GrpcServer {
 
   #implementation(): EdgeCacheServer {
     const { service, stats } = this.#options;
-    const unimplemented = (what: string) => {
-      const details = `${what} is not served by this version`;
-      const error = Object.assign(new Error(details), { code: status.UNIMPLEMENTED, details });
-      return (call: { emit: (event: 'error', error: Error) => unknown }) => call.emit('error', error);
-    };
     return {
       get: this.#unary((request) => service.get(request)),
       batchGet: this.#unary((request) => {
-        const items = service.getMany(request.items);
+        const items = service.getMany(request.items, request);
         const respond = (answers: BatchGetResponse['items']): BatchGetResponse => ({
           id: request.id,
           items: answers,
+          places: [],
+          refusal: undefined,
         });
         return Array.isArray(items) ? respond(items) : items.then(respond);
       }),
@@ -117,9 +133,49 @@ export class GrpcServer {
       publish: this.#unary((request) => service.publish(request)),
       fill: this.#unary((request) => service.fill(request)),
       stats: this.#unary(() => stats()),
-      lookup: unimplemented('Lookup'),
-      watch: unimplemented('Watch'),
+      lookup: (call) => this.#lookup(call),
+      watch: (call) => this.#watch(call),
+      follow: (call) => this.#follow(call),
     };
+  }
+
+  #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
+    const { service, log } = this.#options;
+    call.sendMetadata(this.#metadata);
+    const refuse = (error: unknown) => {
+      if (codeOf(error) === undefined)
+        log.error({ error: messageOf(error) }, 'a lookup failed for no reason of its caller’s');
+      return toRefusal(error);
+    };
+    const stream = new LookupStream(call, {
+      turns: this.#turns,
+      answer: ({ items, wantTags, refreshBelowMs }) =>
+        service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) }),
+      refusal: refuse,
+      closed: () => this.#lookups.delete(stream),
+    });
+    this.#lookups.add(stream);
+  }
+
+  #watch(call: ServerWritableStream<WatchRequest, WatchResponse>): void {
+    const { watchers, service } = this.#options;
+    call.sendMetadata(this.#metadata);
+    try {
+      serveWatch(call, watchers, (names) => service.checkNamespaces(names));
+    } catch (error) {
+      call.emit('error', toServiceError(error));
+    }
+  }
+
+  #follow(call: ServerDuplexStream<FollowRequest, WatchResponse>): void {
+    const { watchers, service } = this.#options;
+    call.sendMetadata(this.#metadata);
+    serveFollow(
+      call,
+      watchers,
+      (names) => service.checkNamespaces(names),
+      (error) => call.emit('error', toServiceError(error)),
+    );
   }
 
   #unary<Request, Response>(

@@ -1,5 +1,6 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { InvalidInputError } from '../../api/errors.ts';
+import type { Refusal } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { InvalidTokenError } from '../cache/token.ts';
 import { AgentError, type AgentErrorCode, messageOf } from '../errors.ts';
 
@@ -27,6 +28,16 @@ export function toServiceError(error: unknown): ServiceError {
     details: message,
     metadata,
   });
+}
+
+/** The same, for one of many that travel together. */
+export function toRefusal(error: unknown): Refusal {
+  const code = codeOf(error);
+  return {
+    status: code === undefined ? status.INTERNAL : STATUS[code],
+    code: code ?? 'EC_INTERNAL',
+    message: messageOf(error),
+  };
 }
 
 /** Stable code of an error; nothing for what no caller could have caused. */

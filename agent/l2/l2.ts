@@ -19,6 +19,8 @@ export interface ReadItem {
   readonly key: string;
   /** Handed out on a miss if nobody holds the lease; empty: none wanted. */
   readonly leaseToken: string;
+  /** An entry that has less than this left to live is leased too, so that it can be loaded anew before its end. */
+  readonly refreshBelowMs?: number;
 }
 
 export interface ReadResult {
@@ -132,9 +134,9 @@ export class L2 {
     const names = this.keysOf(partition);
     const keys: Arg[] = [names.meta];
     const args: Arg[] = [this.options.fillLeaseMs];
-    for (const { namespace, key, leaseToken } of items) {
+    for (const { namespace, key, leaseToken, refreshBelowMs = 0 } of items) {
       keys.push(names.entry(namespace, key), names.lease(namespace, key), names.namespaceMarker(namespace));
-      args.push(names.tagMarkerPrefix(namespace), leaseToken);
+      args.push(names.tagMarkerPrefix(namespace), leaseToken, refreshBelowMs);
     }
     const reply = await guard(this.#next().ecGetBuffer(keys.length, ...keys, ...args));
     if (!Array.isArray(reply)) throw unexpected('get', reply);
@@ -295,7 +297,7 @@ function toReadResult(head: string, reply: unknown): ReadResult {
       head,
       entry: parseEntry(first),
       ttlMs: Math.max(0, Number(second)),
-      leaseToken: '',
+      leaseToken: text(third),
       retryAfterMs: 0,
     };
   }

@@ -45,11 +45,14 @@ export function baseOptions(config: RedisConnectionConfig, purpose: 'commands' |
 /** Connections for commands: everything but the event feed. */
 export class CommandConnections {
   readonly #clients: readonly (Redis | Cluster)[];
+  readonly #random: () => number;
   #turn = 0;
   #failures = 0;
   #lastError = '';
+  #closed = false;
 
   constructor(config: RedisConnectionConfig, log: Logger, random: () => number = Math.random) {
+    this.#random = random;
     // One connection to each master is the event feed's.
     const count = config.redis.maxConnections - 1;
     this.#clients = Array.from({ length: count }, () => {
@@ -60,9 +63,14 @@ export class CommandConnections {
     });
   }
 
-  /** The connection whose turn it is. */
+  /** The connection whose turn it is, of those that stand; where none does, any. */
   readonly next = (): Redis | Cluster => {
-    this.#turn = (this.#turn + 1) % this.#clients.length;
+    const { length } = this.#clients;
+    this.#turn = (this.#turn + 1) % length;
+    for (let i = 0; i < length; i++) {
+      const client = this.#clients[(this.#turn + i) % length];
+      if (client?.status === 'ready') return client;
+    }
     const client = this.#clients[this.#turn];
     if (client === undefined) throw new Error('no connection');
     return client;
@@ -83,6 +91,7 @@ export class CommandConnections {
   }
 
   close(): void {
+    this.#closed = true;
     for (const client of this.#clients) client.disconnect();
   }
 
@@ -99,6 +108,31 @@ export class CommandConnections {
     client.on('ready', () => {
       if (this.#lastError !== '') log.info('connection to Redis is back');
       this.#lastError = '';
+    });
+    this.#revive(client, log);
+  }
+
+  /**
+   * Connects a client again that its library has given up for good, whatever its retry strategy says: in Sentinel mode it
+   * does so when it hears of the new master while it is about to connect.
+   */
+  #revive(client: Redis | Cluster, log: Logger): void {
+    let attempt = 0;
+    client.on('ready', () => {
+      attempt = 0;
+    });
+    client.on('end', () => {
+      if (this.#closed) return;
+      log.debug('connection to Redis was given up; it is made again');
+      setTimeout(
+        () => {
+          if (this.#closed) return;
+          // A failure comes as an event as well, and ends here again.
+          client.connect().catch(() => undefined);
+        },
+        backoffMs(attempt, this.#random),
+      ).unref();
+      attempt += 1;
     });
   }
 }
@@ -143,6 +177,8 @@ export function sentinelOptions(config: RedisConnectionConfig) {
   return {
     sentinels: config.redis.nodes.map(splitHostPort),
     name: config.redis.sentinelMaster,
+    // A sentinel that hangs must not keep from the others.
+    sentinelCommandTimeout: config.redis.commandTimeoutMs,
     sentinelRetryStrategy: (attempt: number) => Math.min(RETRY_MAX_MS, RETRY_MIN_MS * attempt),
     failoverDetector: true,
   } satisfies RedisOptions;

@@ -100,7 +100,7 @@ describe('a booking', () => {
     // Between its two reads somebody booked and cancelled it.
     const value = Buffer.from(JSON.stringify({ ...old, revision: 2 }));
     const found = { found: true, version: '9-0', ttlMs: 1, source: 1 };
-    const rest = { stale: false, degraded: false, leaseToken: '', retryAfterMs: 0, absent: false };
+    const rest = { stale: false, degraded: false, leaseToken: '', retryAfterMs: 0, absent: false, tags: [] };
     const now = { ...found, ...rest, value };
     agent.next(
       'get',

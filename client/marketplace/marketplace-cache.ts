@@ -1,13 +1,7 @@
 import { newEventId } from '../../api/event-id.ts';
 import type { Codec } from '../codec.ts';
-import type {
-  Changed,
-  ConfirmOptions,
-  EdgeCacheClient,
-  EventInput,
-  StatsResponse,
-} from '../edge-cache-client.ts';
-import { EdgeCacheError, VersionConflictError } from '../errors.ts';
+import type { Changed, ConfirmOptions, EdgeCacheClient, StatsResponse } from '../edge-cache-client.ts';
+import { Claims } from './claims.ts';
 import { Effects } from './effects.ts';
 import {
   GpuNotAvailableError,
@@ -35,6 +29,7 @@ import {
   type OrderBook,
   type ProviderStatus,
 } from './model.ts';
+import { Refresher } from './refresher.ts';
 import type { MarketplaceSources } from './sources.ts';
 
 export interface MarketplaceCacheOptions {
@@ -73,29 +68,20 @@ export interface MarketplaceHealth {
   readonly detail: string;
 }
 
-/** How a refreshed entry is written and told of. */
-interface Refresh<T> {
-  readonly codec: Codec<T>;
-  readonly tags: (value: T) => readonly string[];
-  readonly eventId: string;
-  readonly event: Pick<EventInput, 'type' | 'resourceId' | 'data'>;
-}
-
-/** Tries of a compare-and-set whose version was old. */
-const CAS_TRIES = 4;
-
 /** A GPU marketplace on the cache: reads fall back to the sources of truth, changes tell every node. */
 export class MarketplaceCache {
   readonly #client: EdgeCacheClient;
   readonly #sources: MarketplaceSources;
-  readonly #reprice: MarketplaceCacheOptions['reprice'];
   readonly #confirm: ConfirmOptions;
+  readonly #refresher: Refresher;
+  readonly #claims: Claims;
 
   constructor({ client, sources, reprice, confirm = false }: MarketplaceCacheOptions) {
     this.#client = client;
     this.#sources = sources;
-    this.#reprice = reprice;
     this.#confirm = { confirm };
+    this.#claims = new Claims(client);
+    this.#refresher = new Refresher({ client, sources, reprice, confirm: this.#confirm });
   }
 
   /** One GPU, or undefined where there is none of that id. */
@@ -147,11 +133,11 @@ export class MarketplaceCache {
   /** Puts a GPU into or out of service. @throws UnknownGpuError */
   async updateGpuStatus(gpuId: string, available: boolean): Promise<Changed> {
     const eventId = newEventId();
-    const gpu = await this.#refreshGpu(gpuId, `${eventId}:gpu`, () =>
+    const gpu = await this.#refresher.gpu(gpuId, `${eventId}:gpu`, () =>
       this.#sources.saveGpu({ gpuId, available }),
     );
     if (gpu === undefined) throw new UnknownGpuError(gpuId);
-    await this.#refreshStats(gpu.region, `${eventId}:stats`);
+    await this.#refresher.stats(gpu.region, `${eventId}:stats`);
     return this.#tell('gpu_availability_changed', gpu, eventId, { available });
   }
 
@@ -161,7 +147,7 @@ export class MarketplaceCache {
       throw new MarketplaceError('EC_MARKET_INVALID', `pricePerHour: got ${pricePerHour}; must be 0 or more`);
     }
     const eventId = newEventId();
-    const pricing = await this.#refreshPricing(region, gpuType, eventId, () =>
+    const pricing = await this.#refresher.pricing(region, gpuType, eventId, () =>
       this.#sources.savePrice(region, gpuType, pricePerHour),
     );
     if (pricing === undefined) throw new UnknownMarketError(region, gpuType);
@@ -176,7 +162,7 @@ export class MarketplaceCache {
   async updateOrderBook(book: OrderBook): Promise<OrderBook> {
     requireValid(CODECS.orderBook, book, 'order book');
     const { region, gpuType } = book;
-    return this.#refresh(
+    return this.#refresher.refresh(
       NAMESPACE.orderBook,
       keys.orderBook(region, gpuType),
       () => this.#sources.saveOrderBook(book),
@@ -192,7 +178,7 @@ export class MarketplaceCache {
   async updateProviderStatus(status: ProviderStatus): Promise<ProviderStatus> {
     requireValid(CODECS.providerStatus, status, 'provider status');
     const { providerId } = status;
-    return this.#refresh(
+    return this.#refresher.refresh(
       NAMESPACE.provider,
       keys.provider(providerId),
       () => this.#sources.saveProvider(status),
@@ -216,14 +202,14 @@ export class MarketplaceCache {
     customerId,
     bookingId = newEventId(),
   }: BookingRequest): Promise<BookingResult> {
-    const { gpuType, region } = await this.#claim(gpuId, bookingId);
+    const { gpuType, region } = await this.#claims.claim(gpuId, bookingId, (id) => this.getGpu(id));
     const booking: Booking = { bookingId, gpuId, gpuType, region, customerId };
     const eventId = newEventId();
     const effects = new Effects();
     const decided: { gpu?: GpuStatus } = {};
     // Where the database refuses, the claim in the cache was wrong: refreshing takes it out again.
     await effects.run('availability', () =>
-      this.#refreshGpu(gpuId, `${eventId}:gpu`, async () => {
+      this.#refresher.gpu(gpuId, `${eventId}:gpu`, async () => {
         const gpu = await this.#sources.book(booking);
         if (gpu !== undefined) decided.gpu = gpu;
         return gpu;
@@ -241,7 +227,7 @@ export class MarketplaceCache {
     const { gpuId } = ended.gpu;
     const effects = new Effects();
     const gpu = await effects.run('availability', () =>
-      this.#refreshGpu(gpuId, `${eventId}:gpu`, () => this.#sources.gpu(gpuId)),
+      this.#refresher.gpu(gpuId, `${eventId}:gpu`, () => this.#sources.gpu(gpuId)),
     );
     return this.#spread('booking_cancelled', ended.booking, gpu ?? ended.gpu, eventId, effects);
   }
@@ -270,40 +256,6 @@ export class MarketplaceCache {
     }
   }
 
-  /** Marks a GPU as taken in the cache if it is free there. Without the cache the database decides alone. */
-  async #claim(gpuId: string, bookingId: string): Promise<GpuStatus> {
-    for (let attempt = 1; ; attempt++) {
-      const gpu = await this.getGpu(gpuId);
-      if (gpu === undefined) throw new UnknownGpuError(gpuId);
-      // Taken by this very booking, tried again, is not taken.
-      if (!gpu.available && gpu.bookingId !== bookingId) throw new GpuNotAvailableError(gpuId);
-      if ((await this.#compareAndSet(gpu, bookingId)) || attempt >= CAS_TRIES) return gpu;
-    }
-  }
-
-  /** False where the entry changed meanwhile: look again. */
-  async #compareAndSet(gpu: GpuStatus, bookingId: string): Promise<boolean> {
-    const key = keys.gpu(gpu.gpuId);
-    const found = await this.#client.get(NAMESPACE.availability, key, { codec: CODECS.gpuStatus });
-    // Without a version there is nothing to compare with; the database decides.
-    if (found.status !== 'hit') return true;
-    if (!found.value.available) return found.value.bookingId === bookingId;
-    try {
-      const claimed: GpuStatus = { ...found.value, available: false, bookingId };
-      await this.#client.put(NAMESPACE.availability, key, claimed, {
-        codec: CODECS.gpuStatus,
-        tags: gpuTags(gpu),
-        ifVersion: found.version,
-        event: { type: 'gpu_availability_changed', resourceId: gpu.gpuId },
-      });
-      return true;
-    } catch (error) {
-      if (error instanceof VersionConflictError) return false;
-      if (error instanceof EdgeCacheError && error.retryable) return true;
-      throw error;
-    }
-  }
-
   async #spread(
     type: 'booking_created' | 'booking_cancelled',
     booking: Booking,
@@ -313,8 +265,8 @@ export class MarketplaceCache {
   ): Promise<BookingResult> {
     const { gpuType, region, bookingId } = booking;
     const [pricing] = await Promise.all([
-      effects.run('price', () => this.#repriceMarket(region, gpuType, `${eventId}:price`)),
-      effects.run('statistics', () => this.#refreshStats(region, `${eventId}:stats`)),
+      effects.run('price', () => this.#refresher.repriced(region, gpuType, `${eventId}:price`)),
+      effects.run('statistics', () => this.#refresher.stats(region, `${eventId}:stats`)),
     ]);
     // The event comes last, so whoever hears it finds the rest done; and it comes whatever failed before it.
     const changed = await effects.run('event', () => this.#tell(type, gpu, eventId, { bookingId }));
@@ -335,124 +287,6 @@ export class MarketplaceCache {
       keys: [keys.availability(region, gpuType), keys.stats(ALL_REGIONS)],
     };
     return this.#client.publish(event, { ...this.#confirm, eventId });
-  }
-
-  #refreshGpu<R extends GpuStatus | undefined>(
-    gpuId: string,
-    eventId: string,
-    read: () => Promise<R>,
-  ): Promise<R> {
-    return this.#refresh<GpuStatus, R>(NAMESPACE.availability, keys.gpu(gpuId), read, {
-      codec: CODECS.gpuStatus,
-      tags: gpuTags,
-      eventId,
-      event: { type: 'gpu_availability_changed', resourceId: gpuId },
-    });
-  }
-
-  #refreshPricing<R extends GpuPricing | undefined>(
-    region: string,
-    gpuType: string,
-    eventId: string,
-    read: () => Promise<R>,
-  ): Promise<R> {
-    return this.#refresh<GpuPricing, R>(NAMESPACE.pricing, keys.pricing(region, gpuType), read, {
-      codec: CODECS.pricing,
-      tags: () => marketTags(region, gpuType),
-      eventId,
-      event: { type: 'pricing_updated', resourceId: `${region}/${gpuType}` },
-    });
-  }
-
-  #repriceMarket(region: string, gpuType: string, eventId: string): Promise<GpuPricing | undefined> {
-    return this.#refreshPricing(region, gpuType, eventId, async () => {
-      const [pricing, market] = await Promise.all([
-        this.#sources.pricing(region, gpuType),
-        this.#sources.availability(region, gpuType),
-      ]);
-      if (pricing === undefined || market === undefined) return pricing;
-      const price = this.#reprice?.(pricing, market) ?? pricing.pricePerHour;
-      return price === pricing.pricePerHour ? pricing : this.#sources.savePrice(region, gpuType, price);
-    });
-  }
-
-  #refreshStats(region: string, eventId: string): Promise<MarketStats | undefined> {
-    return this.#refresh(NAMESPACE.stats, keys.stats(region), () => this.#sources.stats(region), {
-      codec: CODECS.marketStats,
-      tags: () => [tags.region(region)],
-      eventId,
-      event: { type: 'market_stats_updated', resourceId: region },
-    });
-  }
-
-  /**
-   * Brings an entry up to the source of truth. Two writers may read the source in one order and write the cache in
-   * the other: so the entry's version is taken before the source is read, and the write compares it. Where that
-   * fails, or there is no entry to compare with, the key is invalidated instead, and its next reader loads.
-   */
-  async #refresh<T, R extends T | undefined>(
-    namespace: MarketplaceNamespace,
-    key: string,
-    read: () => Promise<R>,
-    how: Refresh<T>,
-  ): Promise<R> {
-    const version = await this.#versionOf(namespace, key);
-    const drop = (reason: string) =>
-      this.#client.invalidate(
-        namespace,
-        { keys: [key], reason },
-        { ...this.#confirm, eventId: `${how.eventId}:drop` },
-      );
-    let value: R;
-    try {
-      value = await read();
-    } catch (error) {
-      // It may have changed before it failed.
-      await drop('an update failed');
-      throw error;
-    }
-    if (
-      value === undefined ||
-      version === undefined ||
-      !(await this.#putOver(namespace, key, value, version, how))
-    ) {
-      await drop('changed');
-    }
-    return value;
-  }
-
-  /** False where the entry is not what it was, or could not be written. */
-  async #putOver<T>(
-    namespace: MarketplaceNamespace,
-    key: string,
-    value: T,
-    ifVersion: string,
-    { codec, tags: tagsOf, eventId, event }: Refresh<T>,
-  ): Promise<boolean> {
-    try {
-      await this.#client.put(namespace, key, value, {
-        ...this.#confirm,
-        codec,
-        tags: tagsOf(value),
-        ifVersion,
-        eventId,
-        event,
-      });
-      return true;
-    } catch (error) {
-      if (error instanceof EdgeCacheError) return false;
-      throw error;
-    }
-  }
-
-  async #versionOf(namespace: MarketplaceNamespace, key: string): Promise<string | undefined> {
-    try {
-      const found = await this.#client.get(namespace, key);
-      return found.status === 'hit' ? found.version : undefined;
-    } catch (error) {
-      if (error instanceof EdgeCacheError && error.retryable) return undefined;
-      throw error;
-    }
   }
 }
 

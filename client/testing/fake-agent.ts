@@ -3,22 +3,26 @@ import {
   Metadata,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
 import {
   type BatchGetRequest,
+  BatchGetResponse,
   ChangeResponse,
   ChangeResponse_State,
   EdgeCacheService,
   type Event,
   type FillRequest,
   type FillResponse,
+  type FollowRequest,
   type GetRequest,
   GetResponse,
   type InvalidateRequest,
   type PutRequest,
   StatsResponse,
+  type WatchResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 
 /** A call that the fake has received. */
@@ -50,18 +54,22 @@ export class FakeAgent {
   #sequence = 0;
   #port = 0;
 
-  static async start(): Promise<FakeAgent> {
+  /** @param options.streams whether it serves Lookup and Follow; otherwise it is an agent of an older release. */
+  static async start({ streams = false } = {}): Promise<FakeAgent> {
     const agent = new FakeAgent();
     agent.#server.addService(EdgeCacheService, {
-      get: agent.#serve('get', (request: GetRequest) => agent.#get(request)),
-      batchGet: agent.#serve('batchGet', ({ id, items }: BatchGetRequest) => ({
+      get: agent.#serve('get', (request: GetRequest) => ({ ...agent.#get(request), tags: [] })),
+      batchGet: agent.#serve('batchGet', ({ id, items, refreshBelowMs }: BatchGetRequest) => ({
         id,
-        items: items.map((item) => agent.#get(item)),
+        items: items.map((item) => agent.#get(item, refreshBelowMs)),
+        places: [],
+        refusal: undefined,
       })),
       put: agent.#serve('put', (request: PutRequest) => agent.#put(request)),
       invalidate: agent.#serve('invalidate', (request: InvalidateRequest) => agent.#invalidate(request)),
       publish: agent.#serve('publish', ({ event }: { event?: Event | undefined }) => agent.#publish(event)),
       fill: agent.#serve('fill', (request: FillRequest) => agent.#fill(request)),
+      ...(streams ? agent.#streams() : {}),
       stats: agent.#serve('stats', () => StatsResponse.create({ nodeId: 'fake', status: 'healthy' })),
     });
     agent.#port = await new Promise((resolve, reject) => {
@@ -97,11 +105,78 @@ export class FakeAgent {
     return this.#entries.get(`${namespace} ${key}`)?.value.toString();
   }
 
+  /** Streams that clients have opened, oldest first. */
+  readonly lookups: ServerDuplexStream<BatchGetRequest, BatchGetResponse>[] = [];
+  readonly follows: ServerDuplexStream<FollowRequest, WatchResponse>[] = [];
+  /** What followers have sent. */
+  readonly followed: NonNullable<FollowRequest['kind']>[] = [];
+  /** Lease that each renewal is answered with, in milliseconds; undefined: none is answered. */
+  leaseMs: number | undefined = 1_000;
+  /** Its process: streams and calls say it. */
+  identity = 'process-1';
+
+  /** Tells all followers something. */
+  tell(kind: NonNullable<WatchResponse['kind']>): void {
+    for (const stream of this.follows) if (!stream.destroyed) stream.write({ kind });
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    metadata.set('edgecache-node', 'fake');
+    metadata.set('edgecache-agent', this.identity);
+    return metadata;
+  }
+
+  /** Takes an entry out without telling anybody, as its end does. */
+  forget(namespace: string, key: string): void {
+    this.#entries.delete(`${namespace} ${key}`);
+  }
+
+  #streams() {
+    return {
+      lookup: (stream: ServerDuplexStream<BatchGetRequest, BatchGetResponse>) => {
+        this.lookups.push(stream);
+        stream.sendMetadata(this.#metadata());
+        stream.on('error', () => undefined);
+        stream.on('end', () => stream.end());
+        stream.on('data', (request: BatchGetRequest) => void this.#lookup(stream, request));
+      },
+      follow: (stream: ServerDuplexStream<FollowRequest, WatchResponse>) => {
+        this.follows.push(stream);
+        stream.sendMetadata(this.#metadata());
+        stream.on('error', () => undefined);
+        stream.on('end', () => stream.end());
+        stream.on('data', ({ kind }: FollowRequest) => {
+          if (kind === undefined) return;
+          this.followed.push(kind);
+          const nonce = kind.$case === 'open' ? 0 : kind.$case === 'renew' ? kind.value.nonce : undefined;
+          if (nonce === undefined || this.leaseMs === undefined) return;
+          stream.write({ kind: { $case: 'lease', value: { leaseMs: this.leaseMs, nonce } } });
+        });
+      },
+    };
+  }
+
+  async #lookup(
+    stream: ServerDuplexStream<BatchGetRequest, BatchGetResponse>,
+    request: BatchGetRequest,
+  ): Promise<void> {
+    this.received.push({ method: 'lookup', request });
+    const behaviour = this.#script.get('lookup')?.shift();
+    const { id, items } = request;
+    const answer =
+      behaviour === undefined ? { items: items.map((item) => this.#get(item)) } : await behaviour(request);
+    // A script that answers with nothing keeps silent.
+    if (answer !== undefined) stream.write(BatchGetResponse.create({ id, ...Object(answer) }));
+  }
+
   #serve<Request, Response>(
     method: string,
     contract: (request: Request) => Response,
   ): handleUnaryCall<Request, Response> {
-    return ({ request }, callback) => {
+    return (call, callback) => {
+      const { request } = call;
+      call.sendMetadata(this.#metadata());
       this.received.push({ method, request });
       const behaviour = this.#script.get(method)?.shift();
       // A script answers in the shape of its method; the encoder refuses what is not.
@@ -113,18 +188,28 @@ export class FakeAgent {
     };
   }
 
-  #get({ namespace, key, wantLease }: GetRequest): GetResponse {
+  /** What is left to live of everything that it holds, in milliseconds. */
+  ttlMs = 30_000;
+
+  #get({ namespace, key, wantLease }: GetRequest, refreshBelowMs = 0): GetResponse {
     const name = `${namespace} ${key}`;
     const held = this.#entries.get(name);
     if (held !== undefined) {
       const { value, version, absent } = held;
-      return GetResponse.create({ found: true, value, version, absent, ttlMs: 30_000, source: 1 });
+      const tags = [...held.tags];
+      const { ttlMs } = this;
+      const leaseToken = ttlMs < refreshBelowMs && !this.#leases.has(name) ? this.#lease(name) : '';
+      return GetResponse.create({ found: true, value, version, absent, tags, ttlMs, source: 1, leaseToken });
     }
     if (!wantLease) return GetResponse.create();
     if (this.#leases.has(name)) return GetResponse.create({ retryAfterMs: 5 });
+    return GetResponse.create({ leaseToken: this.#lease(name) });
+  }
+
+  #lease(name: string): string {
     const leaseToken = `lease-${++this.#sequence}`;
     this.#leases.set(name, leaseToken);
-    return GetResponse.create({ leaseToken });
+    return leaseToken;
   }
 
   #put({ namespace, key, value, tags, ifVersion, event }: PutRequest): ChangeResponse {
@@ -146,13 +231,13 @@ export class FakeAgent {
     return this.#once(event.eventId, () => this.#drop(event.affectedNamespaces, event.keys, event.tags));
   }
 
-  #fill({ namespace, key, value, tags, leaseToken, absent }: FillRequest): FillResponse {
+  #fill({ namespace, key, value, tags, leaseToken, absent, ttlMs }: FillRequest): FillResponse {
     const name = `${namespace} ${key}`;
-    if (this.#leases.get(name) !== leaseToken) return { accepted: false, version: '' };
+    if (this.#leases.get(name) !== leaseToken) return { accepted: false, version: '', ttlMs: 0 };
     this.#leases.delete(name);
     const version = this.#nextVersion();
     this.#entries.set(name, { value, version, tags, absent });
-    return { accepted: true, version };
+    return { accepted: true, version, ttlMs: ttlMs || 30_000 };
   }
 
   #drop(namespaces: readonly string[], keys: readonly string[], tags: readonly string[]): void {

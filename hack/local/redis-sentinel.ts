@@ -16,6 +16,8 @@ export interface RedisSentinelOptions {
 interface Sentinel {
   readonly port: number;
   readonly admin: Redis;
+  /** Makes it hang: connections to it stand, and nothing is answered. */
+  readonly freeze: () => void;
   readonly stop: () => Promise<void>;
 }
 
@@ -80,6 +82,11 @@ export class RedisSentinel {
     );
   }
 
+  /** Makes one of the sentinels hang. */
+  freezeSentinel(index: number): void {
+    this.#sentinels[index]?.freeze();
+  }
+
   async stop(): Promise<void> {
     await Promise.all([...this.#sentinels, ...this.servers].map((each) => each.stop()));
   }
@@ -125,7 +132,7 @@ async function startSentinel({ master, quorum, downAfterMs, password }: Watch): 
     admin.disconnect();
     await endChild(child, 'SIGKILL');
   };
-  return { port, admin, stop };
+  return { port, admin, freeze: () => void child.kill('SIGSTOP'), stop };
 }
 
 async function online(master: RedisServer): Promise<number> {

@@ -1,18 +1,30 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { FAULTS } from './faults.ts';
 import { History } from './history.ts';
 import { type ChaosOptions, runChaos } from './run.ts';
 
 const BROKEN = fileURLToPath(new URL('./broken/agent.ts', import.meta.url));
 
+const FLOOD = 'flood of 100,000 events';
+/** It alone takes as long as all the others together. */
+const SHORT = Object.keys(FAULTS).filter((name) => name !== FLOOD);
+
 describe('the guarantees', () => {
   // Two seeds, each long enough for every fault once or nearly so; `npm run chaos` goes on for as long as one likes.
   it.each([[11], [12]])('hold under every fault, seed %i', async (seed) => {
-    const report = await runChaos({ seconds: 60, seed });
+    const report = await runChaos({ seconds: 60, seed, faults: SHORT });
     expect(report.violations).toEqual([]);
     expect(report.checkedReads).toBeGreaterThan(10_000);
     expect(report.counters.l1Hits).toBeGreaterThan(1_000);
     expect(report.auditReads).toBeGreaterThan(0);
+  });
+
+  it('hold under a flood of 100,000 events', async () => {
+    const report = await runChaos({ seconds: 1, seed: 13, faults: [FLOOD] });
+    expect(report.violations).toEqual([]);
+    expect(report.faultsTried.get(FLOOD)).toMatchObject({ times: 1 });
+    expect(report.checkedReads).toBeGreaterThan(5_000);
   });
 });
 
@@ -21,6 +33,7 @@ const PROTECTIONS: [string, string[], RegExp][] = [
   ['noLease', ['events blackholed for long'], /staleness/],
   ['noGapDetection', ['messages dropped'], /staleness/],
   ['noConfirmation', ['events delayed', 'agent frozen'], /confirmed/],
+  ['noHandedDownLease', ['events blackholed for long'], /near answered.*replaced|confirmed.*near/],
   ['noFillLease', ['events delayed'], /confirmed|staleness/],
   ['noFillGuard', ['commands delayed, and the heads with them'], /confirmed|staleness|monotonic/],
 ];

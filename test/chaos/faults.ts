@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { shiftClock, stallEventLoop } from './inspector.ts';
 import { agentChannel, CHAOS_CACHE } from './names.ts';
-import { stallEventLoop } from './stall.ts';
+import { evict, flood } from './redis-side.ts';
 import type { World } from './world.ts';
 import { BULK_NAMESPACE } from './world.ts';
 
@@ -148,6 +149,19 @@ export const FAULTS: Readonly<Record<string, FaultRun>> = {
         client.invalidate(BULK_NAMESPACE, { keys: [`f${wave}-${i}`] }),
       );
       await Promise.allSettled(flood);
+    }
+  },
+  'flood of 100,000 events': async ({ world }) => {
+    await flood(world, BULK_NAMESPACE, 100_000, CHAOS_CACHE.partitions);
+  },
+  'entries and leases evicted, fills under way': async ({ world, random }) => {
+    await evict(world, random, 20);
+  },
+  'clock of an agent an hour ahead, then behind, then right': async ({ world, random }) => {
+    const { process } = pick(world.agents, random);
+    for (const hours of [1, -1, 0]) {
+      await shiftClock(process, hours * 3_600_000);
+      await delay(700);
     }
   },
   'log trimmed while an agent is away': async ({ world, random }) => {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { json } from '../../client/codec.ts';
+import type { EdgeCacheClient } from '../../client/edge-cache-client.ts';
 import { EdgeCacheError } from '../../client/errors.ts';
 import { type AckedChange, History } from './history.ts';
 import { CHAOS_STALENESS_MS, type ChaosAgent, LOAD_NAMESPACE, PUT_NAMESPACE, type World } from './world.ts';
@@ -14,6 +15,8 @@ export interface LoadCounters {
   reads: number;
   hits: number;
   l1Hits: number;
+  /** Answered from the process of an application, under its agent's lease. */
+  nearHits: number;
   misses: number;
   degraded: number;
   readErrors: number;
@@ -32,6 +35,7 @@ export class ChaosLoad {
     reads: 0,
     hits: 0,
     l1Hits: 0,
+    nearHits: 0,
     misses: 0,
     degraded: 0,
     readErrors: 0,
@@ -59,7 +63,9 @@ export class ChaosLoad {
   start(): void {
     for (const agent of this.#world.agents) {
       for (let i = 0; i < 3; i++) this.#workers.push(this.#repeat(() => this.#readPage(agent), 1));
-      this.#workers.push(this.#repeat(() => this.#readLoaded(agent), 2));
+      this.#workers.push(this.#repeat(() => this.#readLoaded(agent.name, agent.client), 2));
+      this.#workers.push(this.#repeat(() => this.#readNear(agent), 2));
+      this.#workers.push(this.#repeat(() => this.#readLoaded(`${agent.name} near`, agent.near), 4));
       for (let i = 0; i < 2; i++) this.#workers.push(this.#repeat(() => this.#put(agent), 8));
       this.#workers.push(this.#repeat(() => this.#changeTruth(agent), 12));
     }
@@ -104,7 +110,28 @@ export class ChaosLoad {
     }
   }
 
-  async #readLoaded(agent: ChaosAgent): Promise<void> {
+  /** Single lookups, many at a time, from the near cache or on the Lookup stream. */
+  async #readNear({ name, near }: ChaosAgent): Promise<void> {
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const key = this.#key();
+        const beganAt = performance.now();
+        try {
+          const one = await near.get(PUT_NAMESPACE, key, { codec: COUNTER });
+          this.counters.reads += 1;
+          if (one.status !== 'hit') return;
+          this.counters.hits += 1;
+          if (one.source === 'near') this.counters.nearHits += 1;
+          const endedAt = performance.now();
+          this.puts.read({ agent: `${name} near`, key, version: one.version, beganAt, endedAt });
+        } catch (error) {
+          this.#failed(error, 'readErrors');
+        }
+      }),
+    );
+  }
+
+  async #readLoaded(agent: string, client: EdgeCacheClient): Promise<void> {
     const key = this.#key();
     let loaded = false;
     const load = () => {
@@ -113,7 +140,7 @@ export class ChaosLoad {
     };
     const beganAt = performance.now();
     try {
-      const value = await agent.client.getOrLoad(LOAD_NAMESPACE, key, load, {
+      const value = await client.getOrLoad(LOAD_NAMESPACE, key, load, {
         codec: COUNTER,
         tags: ['all'],
         waitMs: 200,
@@ -121,7 +148,7 @@ export class ChaosLoad {
       const endedAt = performance.now();
       this.counters.reads += 1;
       if (value !== undefined)
-        this.loads.read({ agent: agent.name, key, version: `${value}-0`, beganAt, endedAt, loaded });
+        this.loads.read({ agent, key, version: `${value}-0`, beganAt, endedAt, loaded });
     } catch (error) {
       this.#failed(error, 'readErrors');
     }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { compareVersions } from '../../agent/l2/version.ts';
 import { seededRandom, shuffled } from '../../hack/demo/random.ts';
+import { until } from '../../hack/local/children.ts';
 import { FAULTS } from './faults.ts';
 import { ChaosLoad, type LoadCounters } from './load.ts';
 import { PUT_NAMESPACE, World, type WorldOptions } from './world.ts';
@@ -93,8 +94,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 async function checkEnd(world: World, load: ChaosLoad): Promise<string[]> {
   const wrong: string[] = [];
   for (const [key, last] of load.puts.lastChanges()) {
-    const answers = await Promise.all(world.agents.map(({ client }) => client.get(PUT_NAMESPACE, key)));
-    const versions = answers.map((one) => (one.status === 'hit' ? one.version : one.status));
+    let versions: string[] = [];
+    const look = async () => {
+      const answers = await Promise.all(world.agents.map(({ client }) => client.get(PUT_NAMESPACE, key)));
+      versions = answers.map((one) => (one.status === 'hit' ? one.version : one.status));
+      return !versions.includes('degraded');
+    };
+    // An agent that doubts says so; it must come to a view of its own.
+    await until(`every agent has a view of ${key}`, look).catch(() => undefined);
     if (new Set(versions).size > 1) wrong.push(`end: agents disagree on ${key}: ${versions.join(', ')}`);
     const [version] = versions;
     // A miss is what a queued put leaves that others had overtaken; an older version would be a lost change.

@@ -13,6 +13,8 @@ export interface ChaosAgent {
   readonly name: string;
   readonly process: LocalAgent;
   readonly client: EdgeCacheClient;
+  /** An application of the node, with a near cache. */
+  readonly near: EdgeCacheClient;
 }
 
 export interface WorldOptions {
@@ -89,7 +91,10 @@ export class World {
   }
 
   async stop(): Promise<void> {
-    for (const { client } of this.agents) client.close();
+    for (const { client, near } of this.agents) {
+      client.close();
+      near.close();
+    }
     await Promise.all(this.agents.map(({ process }) => process.stop('SIGKILL')));
     for (const proxy of this.proxies) proxy.close();
     await this.cluster.stop();
@@ -122,5 +127,15 @@ async function startAgent(
     },
   });
   const client = new EdgeCacheClient({ addresses: [process.address], deadlineMs: 2_000, changeTries: 1 });
-  return { name, process, client };
+  const near = new EdgeCacheClient({
+    addresses: [process.address],
+    deadlineMs: 2_000,
+    changeTries: 1,
+    // Small, so that entries come and go.
+    near: {
+      namespaces: { [PUT_NAMESPACE]: { maxEntries: 40 }, [LOAD_NAMESPACE]: { maxEntries: 40 } },
+      renewMs: 100,
+    },
+  });
+  return { name, process, client, near };
 }

@@ -5,6 +5,7 @@ import { RedisServer } from '../../hack/local/redis-server.ts';
 import { standalone, startAgent, type TestAgent } from '../support/cache.ts';
 import { failureOf, METHODS, RawClient } from '../support/raw-client.ts';
 
+const BATCH = { id: 1, split: false, wantTags: false, refreshBelowMs: 0 };
 const GET = { namespace: 'small', key: 'k', minToken: '', wantLease: false };
 const PUT = {
   namespace: 'small',
@@ -114,13 +115,13 @@ describe('bad input', () => {
     ],
     [
       'a batch of 1,025',
-      () => call().call(METHODS.batchGet, { id: 1, items: Array.from({ length: 1025 }, () => GET) }),
+      () => call().call(METHODS.batchGet, { ...BATCH, items: Array.from({ length: 1025 }, () => GET) }),
       status.INVALID_ARGUMENT,
       /1025 items; must be 1 to 1024/,
     ],
     [
       'an empty batch',
-      () => call().call(METHODS.batchGet, { id: 1, items: [] }),
+      () => call().call(METHODS.batchGet, { ...BATCH, items: [] }),
       status.INVALID_ARGUMENT,
       /0 items/,
     ],
@@ -229,7 +230,7 @@ describe('bad input', () => {
   );
 
   it('a fill with a lease that nobody gave is not accepted', async () => {
-    expect(await raw.call(METHODS.fill, FILL)).toEqual({ accepted: false, version: '' });
+    expect(await raw.call(METHODS.fill, FILL)).toMatchObject({ accepted: false, version: '' });
     expect((await one.client.get('small', 'k')).status).toBe('miss');
   });
 

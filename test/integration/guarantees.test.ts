@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { anyJson } from '../../client/codec.ts';
 import { EdgeCacheClient } from '../../client/edge-cache-client.ts';
-import { freePort, startChild, temporaryFolder, until } from '../../hack/local/children.ts';
+import { freePort, temporaryFolder, until } from '../../hack/local/children.ts';
 import { LocalAgent } from '../../hack/local/local-agent.ts';
 import { RedisCluster } from '../../hack/local/redis-cluster.ts';
 import { RedisServer } from '../../hack/local/redis-server.ts';
@@ -256,65 +256,3 @@ describe('minReplicas', () => {
     await until('a replica has it', async () => (await one.client.stats()).events?.outboxSize === 0);
   });
 });
-
-describe('Sentinel', () => {
-  it('is followed to the new master, and changes go on', async () => {
-    const master = await redisServer({ args: ['--repl-diskless-sync-delay', '0'] });
-    const replica = await redisServer({
-      args: ['--replicaof', '127.0.0.1', String(master.port), '--repl-diskless-sync-delay', '0'],
-    });
-    await until('the replica follows', async () =>
-      (await replica.admin.info('replication')).includes('master_link_status:up'),
-    );
-    const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(master.port)));
-    const redis = {
-      mode: 'sentinel' as const,
-      nodes: sentinels.map((port) => `127.0.0.1:${port}`),
-      sentinelMaster: 'mymaster',
-    };
-    const [a, b] = [await agent({ file: { redis } }), await agent({ file: { redis } })];
-    await a.client.put('gpu_avail', 'k', 'before', { confirm: true });
-    expect(await b.client.get('gpu_avail', 'k')).toMatchObject({ value: 'before' });
-    await until(
-      'the sentinels know the replica and one another',
-      async () => (await sentinelView(sentinels[0] ?? 0)).ready,
-    );
-    await master.stop('SIGKILL');
-    await until(
-      'changes are applied again',
-      async () => (await a.client.put('gpu_avail', 'k', 'after')).state === 'applied',
-      { timeoutMs: 40_000 },
-    );
-    await until('both hear events again', () => a.agent.ready && b.agent.ready, { timeoutMs: 20_000 });
-    await a.client.put('gpu_avail', 'k', 'last', { confirm: true });
-    expect(await b.client.get('gpu_avail', 'k')).toMatchObject({ value: 'last' });
-  });
-});
-
-async function startSentinel(masterPort: number): Promise<number> {
-  const { writeFileSync } = await import('node:fs');
-  const port = await freePort();
-  const file = `${temporaryFolder('sentinel')}/sentinel.conf`;
-  const lines = [
-    `port ${port}`,
-    'bind 127.0.0.1',
-    `sentinel monitor mymaster 127.0.0.1 ${masterPort} 2`,
-    'sentinel down-after-milliseconds mymaster 1000',
-    'sentinel failover-timeout mymaster 5000',
-  ];
-  writeFileSync(file, `${lines.join('\n')}\n`);
-  const child = startChild('redis-server', [file, '--sentinel']);
-  onTestFinished(() => void child.kill('SIGKILL'));
-  return port;
-}
-
-async function sentinelView(port: number): Promise<{ ready: boolean }> {
-  const { Redis } = await import('ioredis');
-  const sentinel = new Redis(port, '127.0.0.1', { enableReadyCheck: false });
-  try {
-    const info = await sentinel.info('sentinel');
-    return { ready: /slaves=1,sentinels=3/.test(info) };
-  } finally {
-    sentinel.disconnect();
-  }
-}

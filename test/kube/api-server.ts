@@ -114,6 +114,8 @@ export class TestApiServer implements AsyncDisposable {
       '--leader-elect=false',
       '--secure-port=0',
       '--use-service-account-credentials=false',
+      '--kube-api-qps=500',
+      '--kube-api-burst=1000',
     ];
     this.#daemons.unshift(new Daemon(controllerManager, args, join(this.folder, 'controllers.log')));
   }

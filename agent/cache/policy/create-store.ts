@@ -9,7 +9,10 @@ import { SlotStore } from './slot-store.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
 /** A bounded map that evicts by the named policy. */
-export function createStore<V extends object>(policy: L1Policy, options: BoundedStoreOptions<V>): BoundedStore<V> {
+export function createStore<V extends object>(
+  policy: L1Policy,
+  options: BoundedStoreOptions<V>,
+): BoundedStore<V> {
   const links = new Links();
   switch (policy) {
     case 'lru':
@@ -17,7 +20,11 @@ export function createStore<V extends object>(policy: L1Policy, options: Bounded
     case 's3fifo':
       return new SlotStore(options, links, (capacity) => new S3FifoPolicy(links, capacity));
     case 'tinylfu':
-      return new SlotStore(options, links, (capacity) => new TinyLfuPolicy(links, capacity, new FrequencySketch()));
+      return new SlotStore(
+        options,
+        links,
+        (capacity) => new TinyLfuPolicy(links, capacity, new FrequencySketch()),
+      );
     case 'default':
       return new SlotStore(options, links, (capacity) => new AdaptivePolicy(links, capacity));
   }

@@ -51,7 +51,11 @@ export class Duel {
   constructor(entries: number, winner: Contestant = 's3fifo') {
     this.#entries = entries;
     this.#winner = CONTESTANTS.indexOf(winner);
-    const capacities = [0, 1, 2].map(() => new Capacity(entries, Number.MAX_SAFE_INTEGER)) as [Capacity, Capacity, Capacity];
+    const capacities = [0, 1, 2].map(() => new Capacity(entries, Number.MAX_SAFE_INTEGER)) as [
+      Capacity,
+      Capacity,
+      Capacity,
+    ];
     this.#tiny = new TinyLfuPolicy(new Links(), capacities[2], new FrequencySketch());
     this.#ghosts = [
       new Ghost('lru', new LruPolicy(new Links()), capacities[0]),

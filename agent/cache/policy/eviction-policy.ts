@@ -43,7 +43,9 @@ export class Capacity {
    */
   noteFull(): void {
     this.#byWeight = this.weight * this.maxEntries > this.entries * this.maxWeight;
-    this.full = this.#byWeight ? Math.min(this.weight, this.maxWeight) : Math.min(this.entries, this.maxEntries);
+    this.full = this.#byWeight
+      ? Math.min(this.weight, this.maxWeight)
+      : Math.min(this.entries, this.maxEntries);
   }
 
   /** How much of `full` a list takes. */

@@ -123,7 +123,10 @@ export class SlotStore<V> implements BoundedStore<V> {
 
   #makeRoom(entries: number, weight: number): void {
     const capacity = this.#capacity;
-    while (capacity.entries + entries > capacity.maxEntries || capacity.weight + weight > capacity.maxWeight) {
+    while (
+      capacity.entries + entries > capacity.maxEntries ||
+      capacity.weight + weight > capacity.maxWeight
+    ) {
       capacity.noteFull();
       this.#evict(this.#policy.victim());
     }

@@ -164,7 +164,8 @@ export class TinyLfuPolicy implements EvictionPolicy {
     const hitRatio = this.#hits / requests;
     const change = hitRatio - this.#lastHitRatio;
     const amount = change >= 0 ? this.#step : -this.#step;
-    this.#step = Math.abs(change) >= RESTART_CHANGE ? STEP_SHARE * (amount >= 0 ? 1 : -1) : STEP_DECAY * amount;
+    this.#step =
+      Math.abs(change) >= RESTART_CHANGE ? STEP_SHARE * (amount >= 0 ? 1 : -1) : STEP_DECAY * amount;
     this.#lastHitRatio = hitRatio;
     this.#hits = 0;
     this.#misses = 0;

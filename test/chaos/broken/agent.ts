@@ -5,6 +5,7 @@
 import { Partition } from '../../../agent/bus/partition.ts';
 import { Confirmations } from '../../../agent/change/confirmations.ts';
 import { L2 } from '../../../agent/l2/l2.ts';
+import { Watchers } from '../../../agent/watch/watchers.ts';
 
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
@@ -80,12 +81,18 @@ function noConfirmation(): void {
   });
 }
 
+/** Near caches are given a minute, whatever the agent itself can prove: what a fixed time to live does. */
+function noHandedDownLease(): void {
+  Watchers.prototype.renew = (watcher, nonce) => watcher.grant(nonce, performance.now() + 60_000);
+}
+
 const BREAKS: Readonly<Record<string, () => void>> = {
   noLease,
   noGapDetection,
   noFillGuard,
   noFillLease,
   noConfirmation,
+  noHandedDownLease,
 };
 
 const broken = BREAKS[process.env.CHAOS_BREAK ?? ''];

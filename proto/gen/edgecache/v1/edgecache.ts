@@ -68,6 +68,12 @@ export interface GetResponse {
   retryAfterMs: number;
   /** found, and what was found is that the source has no such thing; value is empty */
   absent: boolean;
+  /** on a Lookup stream: this lookup was refused. Unary calls fail instead */
+  refusal:
+    | Refusal
+    | undefined;
+  /** with want_tags */
+  tags: string[];
 }
 
 export interface BatchGetRequest {
@@ -75,12 +81,31 @@ export interface BatchGetRequest {
   id: number;
   /** 1 to 1024 */
   items: GetRequest[];
+  /** on a Lookup stream: what memory has may be answered before the rest */
+  split: boolean;
+  /** with want_lease: what has less than this left to live is leased too, and comes with its lease */
+  refreshBelowMs: number;
+  /** say each entry's tags, for caches that follow invalidations */
+  wantTags: boolean;
 }
 
 export interface BatchGetResponse {
   id: number;
-  /** as many as asked, in the same order */
+  /** as many as asked, in the same order; with places: those alone */
   items: GetResponse[];
+  /** with split: which of the items asked these are, from 0; none: all of them */
+  places: number[];
+  /** on a Lookup stream: the batch was refused as a whole */
+  refusal: Refusal | undefined;
+}
+
+/** What a unary call would have failed with. */
+export interface Refusal {
+  /** of gRPC */
+  status: number;
+  /** stable: EC_UNKNOWN_NAMESPACE, … */
+  code: string;
+  message: string;
 }
 
 export interface PutRequest {
@@ -195,6 +220,8 @@ export interface FillRequest {
 export interface FillResponse {
   accepted: boolean;
   version: string;
+  /** what the entry was given to live */
+  ttlMs: number;
 }
 
 export interface WatchRequest {
@@ -210,7 +237,9 @@ export interface WatchResponse {
   /** everything up to now has been sent: trust what you hold for lease_ms */
   { $case: "lease"; value: WatchResponse_Lease } | //
   /** completeness was lost: drop what you hold */
-  { $case: "reset"; value: WatchResponse_Reset } | undefined;
+  { $case: "reset"; value: WatchResponse_Reset } | //
+  /** acknowledge, once everything before it has been dropped */
+  { $case: "barrier"; value: WatchResponse_Barrier } | undefined;
 }
 
 export interface WatchResponse_Invalidation {
@@ -222,12 +251,45 @@ export interface WatchResponse_Invalidation {
   eventId: string;
 }
 
+/**
+ * Counted from before the request that it answers was sent: the WatchRequest, or the Renew with the nonce.
+ * 0: a sign of life, to be trusted for no longer than what was given before.
+ */
 export interface WatchResponse_Lease {
   leaseMs: number;
+  nonce: number;
 }
 
 export interface WatchResponse_Reset {
   reason: string;
+}
+
+export interface WatchResponse_Barrier {
+  sequence: number;
+}
+
+export interface FollowRequest {
+  kind:
+    | //
+    /** first, once */
+    { $case: "open"; value: WatchRequest }
+    | { $case: "renew"; value: FollowRequest_Renew }
+    | { $case: "ack"; value: FollowRequest_Ack }
+    | //
+    /** I hold nothing any more: nobody need wait for my leases */
+    { $case: "leave"; value: FollowRequest_Leave }
+    | undefined;
+}
+
+export interface FollowRequest_Renew {
+  nonce: number;
+}
+
+export interface FollowRequest_Ack {
+  sequence: number;
+}
+
+export interface FollowRequest_Leave {
 }
 
 export interface StatsRequest {
@@ -417,6 +479,8 @@ function createBaseGetResponse(): GetResponse {
     leaseToken: "",
     retryAfterMs: 0,
     absent: false,
+    refusal: undefined,
+    tags: [],
   };
 }
 
@@ -451,6 +515,12 @@ export const GetResponse: MessageFns<GetResponse> = {
     }
     if (message.absent !== false) {
       writer.uint32(80).bool(message.absent);
+    }
+    if (message.refusal !== undefined) {
+      Refusal.encode(message.refusal, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.tags) {
+      writer.uint32(98).string(v!);
     }
     return writer;
   },
@@ -548,6 +618,22 @@ export const GetResponse: MessageFns<GetResponse> = {
             message.absent = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.refusal = Refusal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -575,12 +661,16 @@ export const GetResponse: MessageFns<GetResponse> = {
     message.leaseToken = object.leaseToken ?? "";
     message.retryAfterMs = object.retryAfterMs ?? 0;
     message.absent = object.absent ?? false;
+    message.refusal = (object.refusal !== undefined && object.refusal !== null)
+      ? Refusal.fromPartial(object.refusal)
+      : undefined;
+    message.tags = object.tags?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseBatchGetRequest(): BatchGetRequest {
-  return { id: 0, items: [] };
+  return { id: 0, items: [], split: false, refreshBelowMs: 0, wantTags: false };
 }
 
 export const BatchGetRequest: MessageFns<BatchGetRequest> = {
@@ -590,6 +680,15 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     }
     for (const v of message.items) {
       GetRequest.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.split !== false) {
+      writer.uint32(24).bool(message.split);
+    }
+    if (message.refreshBelowMs !== 0) {
+      writer.uint32(40).uint32(message.refreshBelowMs);
+    }
+    if (message.wantTags !== false) {
+      writer.uint32(32).bool(message.wantTags);
     }
     return writer;
   },
@@ -623,6 +722,30 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
             message.items.push(GetRequest.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.split = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.refreshBelowMs = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.wantTags = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -642,12 +765,15 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     const message = createBaseBatchGetRequest();
     message.id = object.id ?? 0;
     message.items = object.items?.map((e) => GetRequest.fromPartial(e)) || [];
+    message.split = object.split ?? false;
+    message.refreshBelowMs = object.refreshBelowMs ?? 0;
+    message.wantTags = object.wantTags ?? false;
     return message;
   },
 };
 
 function createBaseBatchGetResponse(): BatchGetResponse {
-  return { id: 0, items: [] };
+  return { id: 0, items: [], places: [], refusal: undefined };
 }
 
 export const BatchGetResponse: MessageFns<BatchGetResponse> = {
@@ -657,6 +783,16 @@ export const BatchGetResponse: MessageFns<BatchGetResponse> = {
     }
     for (const v of message.items) {
       GetResponse.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.places.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.places) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.refusal !== undefined) {
+      Refusal.encode(message.refusal, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -690,6 +826,32 @@ export const BatchGetResponse: MessageFns<BatchGetResponse> = {
             message.items.push(GetResponse.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag === 24) {
+              message.places.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.places.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.refusal = Refusal.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -709,6 +871,89 @@ export const BatchGetResponse: MessageFns<BatchGetResponse> = {
     const message = createBaseBatchGetResponse();
     message.id = object.id ?? 0;
     message.items = object.items?.map((e) => GetResponse.fromPartial(e)) || [];
+    message.places = object.places?.map((e) => e) || [];
+    message.refusal = (object.refusal !== undefined && object.refusal !== null)
+      ? Refusal.fromPartial(object.refusal)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRefusal(): Refusal {
+  return { status: 0, code: "", message: "" };
+}
+
+export const Refusal: MessageFns<Refusal> = {
+  encode(message: Refusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.status !== 0) {
+      writer.uint32(8).uint32(message.status);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Refusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Refusal>): Refusal {
+    return Refusal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Refusal>): Refusal {
+    const message = createBaseRefusal();
+    message.status = object.status ?? 0;
+    message.code = object.code ?? "";
+    message.message = object.message ?? "";
     return message;
   },
 };
@@ -1601,7 +1846,7 @@ export const FillRequest: MessageFns<FillRequest> = {
 };
 
 function createBaseFillResponse(): FillResponse {
-  return { accepted: false, version: "" };
+  return { accepted: false, version: "", ttlMs: 0 };
 }
 
 export const FillResponse: MessageFns<FillResponse> = {
@@ -1611,6 +1856,9 @@ export const FillResponse: MessageFns<FillResponse> = {
     }
     if (message.version !== "") {
       writer.uint32(18).string(message.version);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(24).uint32(message.ttlMs);
     }
     return writer;
   },
@@ -1644,6 +1892,14 @@ export const FillResponse: MessageFns<FillResponse> = {
             message.version = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ttlMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1663,6 +1919,7 @@ export const FillResponse: MessageFns<FillResponse> = {
     const message = createBaseFillResponse();
     message.accepted = object.accepted ?? false;
     message.version = object.version ?? "";
+    message.ttlMs = object.ttlMs ?? 0;
     return message;
   },
 };
@@ -1762,6 +2019,9 @@ export const WatchResponse: MessageFns<WatchResponse> = {
       case "reset":
         WatchResponse_Reset.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+      case "barrier":
+        WatchResponse_Barrier.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1803,6 +2063,14 @@ export const WatchResponse: MessageFns<WatchResponse> = {
             message.kind = { $case: "reset", value: WatchResponse_Reset.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "barrier", value: WatchResponse_Barrier.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1836,6 +2104,12 @@ export const WatchResponse: MessageFns<WatchResponse> = {
       case "reset": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "reset", value: WatchResponse_Reset.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "barrier": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "barrier", value: WatchResponse_Barrier.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -1948,13 +2222,16 @@ export const WatchResponse_Invalidation: MessageFns<WatchResponse_Invalidation> 
 };
 
 function createBaseWatchResponse_Lease(): WatchResponse_Lease {
-  return { leaseMs: 0 };
+  return { leaseMs: 0, nonce: 0 };
 }
 
 export const WatchResponse_Lease: MessageFns<WatchResponse_Lease> = {
   encode(message: WatchResponse_Lease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.leaseMs !== 0) {
       writer.uint32(8).uint32(message.leaseMs);
+    }
+    if (message.nonce !== 0) {
+      writer.uint32(16).uint64(message.nonce);
     }
     return writer;
   },
@@ -1980,6 +2257,14 @@ export const WatchResponse_Lease: MessageFns<WatchResponse_Lease> = {
             message.leaseMs = reader.uint32();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nonce = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1998,6 +2283,7 @@ export const WatchResponse_Lease: MessageFns<WatchResponse_Lease> = {
   fromPartial(object: DeepPartial<WatchResponse_Lease>): WatchResponse_Lease {
     const message = createBaseWatchResponse_Lease();
     message.leaseMs = object.leaseMs ?? 0;
+    message.nonce = object.nonce ?? 0;
     return message;
   },
 };
@@ -2053,6 +2339,329 @@ export const WatchResponse_Reset: MessageFns<WatchResponse_Reset> = {
   fromPartial(object: DeepPartial<WatchResponse_Reset>): WatchResponse_Reset {
     const message = createBaseWatchResponse_Reset();
     message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchResponse_Barrier(): WatchResponse_Barrier {
+  return { sequence: 0 };
+}
+
+export const WatchResponse_Barrier: MessageFns<WatchResponse_Barrier> = {
+  encode(message: WatchResponse_Barrier, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sequence !== 0) {
+      writer.uint32(8).uint64(message.sequence);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchResponse_Barrier {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchResponse_Barrier();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sequence = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WatchResponse_Barrier>): WatchResponse_Barrier {
+    return WatchResponse_Barrier.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchResponse_Barrier>): WatchResponse_Barrier {
+    const message = createBaseWatchResponse_Barrier();
+    message.sequence = object.sequence ?? 0;
+    return message;
+  },
+};
+
+function createBaseFollowRequest(): FollowRequest {
+  return { kind: undefined };
+}
+
+export const FollowRequest: MessageFns<FollowRequest> = {
+  encode(message: FollowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "open":
+        WatchRequest.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "renew":
+        FollowRequest_Renew.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "ack":
+        FollowRequest_Ack.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "leave":
+        FollowRequest_Leave.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "open", value: WatchRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "renew", value: FollowRequest_Renew.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "ack", value: FollowRequest_Ack.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "leave", value: FollowRequest_Leave.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FollowRequest>): FollowRequest {
+    return FollowRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FollowRequest>): FollowRequest {
+    const message = createBaseFollowRequest();
+    switch (object.kind?.$case) {
+      case "open": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "open", value: WatchRequest.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "renew": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "renew", value: FollowRequest_Renew.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "ack": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "ack", value: FollowRequest_Ack.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "leave": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "leave", value: FollowRequest_Leave.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseFollowRequest_Renew(): FollowRequest_Renew {
+  return { nonce: 0 };
+}
+
+export const FollowRequest_Renew: MessageFns<FollowRequest_Renew> = {
+  encode(message: FollowRequest_Renew, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nonce !== 0) {
+      writer.uint32(8).uint64(message.nonce);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowRequest_Renew {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowRequest_Renew();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.nonce = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FollowRequest_Renew>): FollowRequest_Renew {
+    return FollowRequest_Renew.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FollowRequest_Renew>): FollowRequest_Renew {
+    const message = createBaseFollowRequest_Renew();
+    message.nonce = object.nonce ?? 0;
+    return message;
+  },
+};
+
+function createBaseFollowRequest_Ack(): FollowRequest_Ack {
+  return { sequence: 0 };
+}
+
+export const FollowRequest_Ack: MessageFns<FollowRequest_Ack> = {
+  encode(message: FollowRequest_Ack, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sequence !== 0) {
+      writer.uint32(8).uint64(message.sequence);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowRequest_Ack {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowRequest_Ack();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sequence = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FollowRequest_Ack>): FollowRequest_Ack {
+    return FollowRequest_Ack.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FollowRequest_Ack>): FollowRequest_Ack {
+    const message = createBaseFollowRequest_Ack();
+    message.sequence = object.sequence ?? 0;
+    return message;
+  },
+};
+
+function createBaseFollowRequest_Leave(): FollowRequest_Leave {
+  return {};
+}
+
+export const FollowRequest_Leave: MessageFns<FollowRequest_Leave> = {
+  encode(_: FollowRequest_Leave, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowRequest_Leave {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowRequest_Leave();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FollowRequest_Leave>): FollowRequest_Leave {
+    return FollowRequest_Leave.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<FollowRequest_Leave>): FollowRequest_Leave {
+    const message = createBaseFollowRequest_Leave();
     return message;
   },
 };
@@ -3155,6 +3764,19 @@ export const EdgeCacheService = {
     responseSerialize: (value: WatchResponse): Buffer => Buffer.from(WatchResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchResponse => WatchResponse.decode(value),
   },
+  /**
+   * The same for those who answer from what they hold: the client asks for each lease, so that it can count
+   * it from before it asked, and acknowledges barriers, so that confirmed changes wait for it.
+   */
+  follow: {
+    path: "/edgecache.v1.EdgeCache/Follow" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: FollowRequest): Buffer => Buffer.from(FollowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FollowRequest => FollowRequest.decode(value),
+    responseSerialize: (value: WatchResponse): Buffer => Buffer.from(WatchResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchResponse => WatchResponse.decode(value),
+  },
   stats: {
     path: "/edgecache.v1.EdgeCache/Stats" as const,
     requestStream: false as const,
@@ -3181,6 +3803,11 @@ export interface EdgeCacheServer extends UntypedServiceImplementation {
   fill: handleUnaryCall<FillRequest, FillResponse>;
   /** Invalidations as this agent applies them, for near caches, with proof of completeness. */
   watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
+  /**
+   * The same for those who answer from what they hold: the client asks for each lease, so that it can count
+   * it from before it asked, and acknowledges barriers, so that confirmed changes wait for it.
+   */
+  follow: handleBidiStreamingCall<FollowRequest, WatchResponse>;
   stats: handleUnaryCall<StatsRequest, StatsResponse>;
 }
 
@@ -3281,6 +3908,13 @@ export interface EdgeCacheClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchResponse>;
+  /**
+   * The same for those who answer from what they hold: the client asks for each lease, so that it can count
+   * it from before it asked, and acknowledges barriers, so that confirmed changes wait for it.
+   */
+  follow(): ClientDuplexStream<FollowRequest, WatchResponse>;
+  follow(options: Partial<CallOptions>): ClientDuplexStream<FollowRequest, WatchResponse>;
+  follow(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<FollowRequest, WatchResponse>;
   stats(
     request: StatsRequest,
     callback: (error: ServiceError | null, response: StatsResponse) => void,

@@ -7,11 +7,21 @@ const LISTENING = /Debugger listening on (ws:\/\/\S+)/g;
 /** Inspectors that are open, by process id. */
 const inspectors = new Map<number, string>();
 
+/** Keeps an agent's event loop busy. */
+export async function stallEventLoop(agent: LocalAgent, ms: number): Promise<void> {
+  await evaluate(agent, `{ const end = performance.now() + ${ms}; while (performance.now() < end); }`);
+}
+
+/** Sets an agent's time of day so many milliseconds off; 0: as it is. Its monotonic clock goes on, as the system's does. */
+export async function shiftClock(agent: LocalAgent, ms: number): Promise<void> {
+  await evaluate(agent, `globalThis.trueNow ??= Date.now; Date.now = () => trueNow() + ${ms};`);
+}
+
 /**
- * Keeps an agent's event loop busy, through its process' inspector: no test-only door in the product is needed.
+ * Runs code in an agent's process through its inspector: no test-only door in the product is needed.
  * The agent must have been started with `--inspect-port=0`.
  */
-export async function stallEventLoop(agent: LocalAgent, ms: number): Promise<void> {
+async function evaluate(agent: LocalAgent, expression: string): Promise<void> {
   const { pid } = agent;
   const known = inspectors.get(pid);
   const before = listening(agent).length;
@@ -25,7 +35,6 @@ export async function stallEventLoop(agent: LocalAgent, ms: number): Promise<voi
     socket.onopen = resolve;
     socket.onerror = () => reject(new Error(`the inspector of ${pid} does not answer`));
   });
-  const expression = `{ const end = performance.now() + ${ms}; while (performance.now() < end); }`;
   const done = new Promise((resolve) => {
     socket.onmessage = resolve;
     socket.onclose = resolve;

@@ -54,6 +54,11 @@ const BAD: readonly (readonly [what: string, spec: Spec, message: string | RegEx
     good({ l1: { maxBytes: '64 MB' } }),
     'must be a whole number of bytes with an optional unit k, M, G, Ki, Mi or Gi, such as 100M',
   ],
+  [
+    'an unknown policy',
+    good({ l1: { policy: 'lfu' } }),
+    'Unsupported value: "lfu": supported values: "default", "lru", "s3fifo", "tinylfu"',
+  ],
   ['a text for a number', good({ l1: { ttlSeconds: '30s' } }), 'spec.l1.ttlSeconds: Invalid value: "string"'],
   [
     'more L1 than memory',
@@ -259,7 +264,7 @@ describe.skipIf(binaries === undefined)('the CRD on a real API server', () => {
       cacheId: 'marketplace',
       partitions: 32,
       maxStalenessMs: 500,
-      l1: { maxEntries: 100, maxBytes: '32Mi', ttlSeconds: 10 },
+      l1: { maxEntries: 100, maxBytes: '32Mi', ttlSeconds: 10, policy: 'tinylfu' },
       namespaces: [
         { name: 'a', ttlSeconds: 10, l1TtlSeconds: 5, eventDriven: true, critical: true, memoryLimit: '10M' },
         { name: 'historical' },

@@ -1,9 +1,10 @@
+import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../../hack/local/children.ts';
-import type { FillRequest } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import { type FillRequest, GetResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { anyJson } from '../codec.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../edge-cache-client.ts';
-import { FakeAgent } from '../testing/fake-agent.ts';
+import { FakeAgent, fails } from '../testing/fake-agent.ts';
 
 const codec = anyJson;
 let agent: FakeAgent;
@@ -206,6 +207,36 @@ describe('who joins a load', () => {
     await began.promise;
     // Another process changes it; this one has no near cache to hear of it.
     await connect().invalidate('ns', { keys: ['k'] });
+    const second = client.getOrLoad('ns', 'k', async () => 'new', { codec });
+    truth.resolve('old');
+    expect(await first).toBe('old');
+    expect(await second).toBe('new');
+  });
+
+  it.each([
+    ['whose fill was accepted before a change', () => ({ accepted: true, version: '1-0', ttlMs: 1_000 })],
+    ['whose fill failed', fails(status.UNAVAILABLE)],
+  ])('%s, and answered after it, is given what is true after it', async (_, answer) => {
+    const late = aPromise<void>();
+    agent.next('fill', async (request) => {
+      await late.promise;
+      return answer(request);
+    });
+    const first = client.getOrLoad('ns', 'k', async () => 'old', { codec });
+    await until('it fills', () => agent.calls('fill').length === 1);
+    await connect().invalidate('ns', { keys: ['k'] });
+    const second = client.getOrLoad('ns', 'k', async () => 'new', { codec });
+    late.resolve();
+    expect(await first).toBe('old');
+    expect(await second).toBe('new');
+  });
+
+  it('that was not cached is not given what its loader had found before', async () => {
+    agent.next('lookup', () => ({ items: [GetResponse.create({ degraded: true })] }));
+    agent.next('lookup', () => ({ items: [GetResponse.create({ degraded: true })] }));
+    const truth = aPromise<string>();
+    const first = client.getOrLoad('ns', 'k', () => truth.promise, { codec });
+    await until('it loads', () => loads.length === 1);
     const second = client.getOrLoad('ns', 'k', async () => 'new', { codec });
     truth.resolve('old');
     expect(await first).toBe('old');

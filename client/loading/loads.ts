@@ -23,17 +23,12 @@ export interface Wanted<T> {
   readonly options: CodedLoadOptions<T>;
 }
 
-/** What a load brought. */
-export interface Loaded {
-  /** Undefined: known to be absent. */
-  readonly bytes: Buffer | undefined;
-  /** Whether it may be older than a change that was confirmed after it was asked for: then it is only for those who had asked. */
-  readonly old: boolean;
-}
+/** A value's bytes; undefined: known to be absent. */
+type Loaded = Buffer | undefined;
 
 interface Flight {
   readonly loaded: Promise<Loaded>;
-  /** Whether the agent may have been asked already. */
+  /** Whether agent or source may have been asked already. */
   sent: boolean;
 }
 
@@ -67,31 +62,35 @@ export class Loads {
   }
 
   /** What the cache or the loader has, shared by all who want it now. */
-  async get<T>(wanted: Wanted<T>): Promise<Buffer | undefined> {
-    const name = nameOf(wanted);
-    const joined = this.#running.get(name);
-    const late = joined?.sent === true;
-    const loaded = await this.#share(name, () => this.#load(wanted));
-    if (!late || !loaded.old) return loaded.bytes;
-    return (await this.#share(name, () => this.#load(wanted))).bytes;
+  get<T>(wanted: Wanted<T>): Promise<Loaded> {
+    return this.#fresh(nameOf(wanted), () => this.#load(wanted));
   }
 
   /** Completes one of many lookups that was not found. Whoever got the lease loads, whatever else is under way. */
-  async finish<T>(wanted: Wanted<T>, answer: GetResponse | undefined): Promise<Buffer | undefined> {
+  finish<T>(wanted: Wanted<T>, answer: GetResponse | undefined): Promise<Loaded> {
     const name = nameOf(wanted);
     if (answer !== undefined && answer.leaseToken !== '') {
       this.#running.delete(name);
-      return (await this.#share(name, () => this.#loadAndFill(wanted, answer.leaseToken, 'miss'))).bytes;
+      return this.#share(name, () => this.#loadAndFill(wanted, answer.leaseToken, 'miss'));
     }
     const why = whyAlone(answer, false);
     if (why === undefined) return this.get(wanted);
-    return (await this.#share(name, () => this.#loadOnly(wanted, why))).bytes;
+    return this.#fresh(name, () => this.#loadOnly(wanted, why));
   }
 
   /** The source's answer where the cached one is of another form. */
-  async unreadable<T>(wanted: Wanted<T>): Promise<Buffer | undefined> {
-    const name = `${nameOf(wanted)} unreadable`;
-    return (await this.#share(name, () => this.#loadOnly(wanted, 'unreadable'))).bytes;
+  unreadable<T>(wanted: Wanted<T>): Promise<Loaded> {
+    return this.#fresh(`${nameOf(wanted)} unreadable`, () => this.#loadOnly(wanted, 'unreadable'));
+  }
+
+  /**
+   * Shares a load that nobody has been asked for yet, or the one after it: what was asked for earlier may be older than a
+   * change that was confirmed before this caller came.
+   */
+  async #fresh(name: string, load: () => Promise<Loaded>): Promise<Loaded> {
+    const running = this.#running.get(name);
+    if (running?.sent === true) await running.loaded.catch(() => undefined);
+    return this.#share(name, load);
   }
 
   /** One load of a name for all callers of this process; `load` is run where none is under way. */
@@ -150,7 +149,7 @@ export class Loads {
       if (answer?.found) {
         if (ticket !== undefined) near?.offer(namespace, key, answer, asked?.agent ?? '', ticket);
         this.refreshIfDue(wanted, answer.ttlMs);
-        return { bytes: presentBytes(answer), old: true };
+        return presentBytes(answer);
       }
       if (answer !== undefined && answer.leaseToken !== '') {
         return this.#loadAndFill(wanted, answer.leaseToken, 'miss');
@@ -174,7 +173,7 @@ export class Loads {
 
   async #loadOnly<T>(wanted: Wanted<T>, why: LoadReason): Promise<Loaded> {
     const value = await this.#run(wanted, why);
-    return { bytes: value === undefined ? undefined : wanted.options.codec.encode(value), old: false };
+    return value === undefined ? undefined : wanted.options.codec.encode(value);
   }
 
   #run<T>({ namespace, key, loader, options }: Wanted<T>, why: LoadReason): Promise<T | undefined> {
@@ -200,7 +199,7 @@ export class Loads {
       const { message, agent } = await pool.call(EdgeCacheService.fill, request, deadlineMs);
       if (!message.accepted) {
         hooks.fillFailed?.(namespace, 'revoked');
-        return { bytes, old: true };
+        return bytes;
       }
       const { version, ttlMs } = message;
       if (ticket !== undefined)
@@ -210,7 +209,7 @@ export class Loads {
       if (!(error instanceof EdgeCacheError)) throw error;
       hooks.fillFailed?.(namespace, 'error', error);
     }
-    return { bytes, old: false };
+    return bytes;
   }
 
   #fillOf<T>(

@@ -37,6 +37,14 @@ export class Capacity {
     this.full = maxEntries;
   }
 
+  /** Takes other bounds; what there is room for is not known until something has to leave. */
+  resize(maxEntries: number, maxWeight: number): void {
+    this.maxEntries = maxEntries;
+    this.maxWeight = maxWeight;
+    this.full = maxEntries;
+    this.#byWeight = false;
+  }
+
   /**
    * Notes that the content of this moment is all that there is room for. It is less than the bounds where the
    * store shares a larger limit with others.

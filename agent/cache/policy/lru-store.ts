@@ -59,6 +59,7 @@ export class LruStore<V extends object> implements BoundedStore<V> {
 
   resize(maxEntries: number, maxWeight: number): void {
     const old = this.#cache;
+    if (maxEntries === old.max && maxWeight === old.maxSize) return;
     this.#cache = this.#build(maxEntries, maxWeight);
     // From the least to the most recently used, so that what does not fit is what was used longest ago.
     for (const [key, value] of old.rentries()) {

@@ -92,9 +92,8 @@ export class SlotStore<V> implements BoundedStore<V> {
   }
 
   resize(maxEntries: number, maxWeight: number): void {
-    this.#capacity.maxEntries = maxEntries;
-    this.#capacity.maxWeight = maxWeight;
-    this.#capacity.full = maxEntries;
+    if (maxEntries === this.#capacity.maxEntries && maxWeight === this.#capacity.maxWeight) return;
+    this.#capacity.resize(maxEntries, maxWeight);
     this.#makeRoom(0, 0);
   }
 

@@ -119,6 +119,7 @@ export class TinyLfuPolicy implements EvictionPolicy {
    * for as long as candidates lose. The window's part is what it has proven to be elsewhere.
    */
   adopt(lists: readonly SlotList[], windowShare: number): void {
+    this.#winner = NONE;
     this.#protectedShare += this.#windowShare - windowShare;
     this.#windowShare = windowShare;
     for (const list of lists) this.#probation.append(list);

@@ -19,8 +19,10 @@ export class FrequencySketch {
 
   /** Sizes it for so many entries; growing forgets what was counted. */
   ensure(entries: number): void {
-    this.#sampleSize = SAMPLE_FACTOR * Math.max(1, entries);
-    const blocks = Math.max(MIN_BLOCKS, 2 ** Math.ceil(Math.log2(Math.max(1, entries) / 8)));
+    const sampleSize = SAMPLE_FACTOR * Math.max(1, entries);
+    if (sampleSize === this.#sampleSize) return;
+    this.#sampleSize = sampleSize;
+    const blocks = Math.max(MIN_BLOCKS, powerOfTwo(Math.ceil(entries / 8)));
     if (this.#table.length >= blocks * BLOCK_WORDS) return;
     this.#table = new Int32Array(blocks * BLOCK_WORDS);
     this.#blockMask = blocks - 1;
@@ -84,6 +86,11 @@ export class FrequencySketch {
     }
     this.#counted = (this.#counted - (odd >>> 2)) >>> 1;
   }
+}
+
+/** The least power of two that is not less. */
+function powerOfTwo(least: number): number {
+  return least <= 1 ? 1 : 2 ** (32 - Math.clz32(least - 1));
 }
 
 /** How many of the eight lowest bits of the nibbles are set. */

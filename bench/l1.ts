@@ -6,12 +6,12 @@ import { randomFrom, zipfRanks } from './synthetic-traces.ts';
 
 const HELP = `Usage: npm run bench:l1 [-- --json]
 
-Measures what a get and a set cost with each eviction policy of L1, next to bare lru-cache, at 500 and 50,000
-entries: nanoseconds, best of many short runs, as other work on the machine only ever adds to them.
+Measures what a get and a set cost with each eviction policy of L1, next to bare lru-cache, at 500, 5,000 and
+50,000 entries: nanoseconds, best of many short runs, as other work on the machine only ever adds to them.
 `;
 
-const SIZES = [500, 50_000];
-const ROUNDS = 200;
+const SIZES = [500, 5_000, 50_000];
+const ROUNDS = 150;
 /** Long enough for the clock, short enough to run undisturbed now and then. */
 const OPERATIONS = 5_000;
 const VALUE = { some: 'value' };
@@ -19,6 +19,14 @@ const VALUE = { some: 'value' };
 interface Subject {
   get(key: string): object | undefined;
   set(key: string, value: object): void;
+}
+
+/** A full cache, and the keys that it is asked for next. */
+interface Run {
+  readonly subject: Subject;
+  readonly nextKey: () => string;
+  readonly operation: (subject: Subject, key: string) => void;
+  best: number;
 }
 
 interface Cost {
@@ -38,27 +46,42 @@ else {
 }
 
 function measure(entries: number): Cost[] {
-  const subjects = ['lru-cache', ...L1_POLICIES].map((name) => ({
-    name,
-    best: [Infinity, Infinity, Infinity],
-  }));
-  const keys = requestsFor(entries);
-  const built = subjects.map(({ name }) => [0, 1, 2].map(() => subjectOf(name, entries)));
+  const names = ['lru-cache', ...L1_POLICIES];
+  const built = names.map((name) => [getsOf(name, entries), setsOf(name, entries), mixOf(name, entries)]);
   for (let round = 0; round < ROUNDS; round++) {
     // All take turns, so that a busy minute hits each of them.
-    for (const [i, { best }] of subjects.entries()) {
-      const [hits, misses, mixed] = built[i] as [Subject, Subject, Subject];
-      const took = [timeGets(hits, entries), timeSets(misses, round), timeMixed(mixed, keys, round)];
-      for (const [j, ns] of took.entries()) best[j] = Math.min(best[j] ?? Infinity, ns);
-    }
+    for (const run of built.flat()) time(run);
   }
-  return subjects.map(({ name, best: [get = 0, set = 0, mixed = 0] }) => ({
-    entries,
-    name,
-    get,
-    set,
-    mixed,
-  }));
+  return names.map((name, i) => {
+    const [get = 0, set = 0, mixed = 0] = built[i]?.map(({ best }) => best) ?? [];
+    return { entries, name, get, set, mixed };
+  });
+}
+
+function getsOf(name: string, entries: number): Run {
+  const subject = subjectOf(name, entries);
+  for (let i = 0; i < entries; i++) subject.set(`product:${i}`, VALUE);
+  let next = 0;
+  // A stride that has no common factor with the sizes visits all keys, far apart.
+  const nextKey = () => `product:${(7919 * next++) % entries}`;
+  return { subject, nextKey, operation: get, best: Infinity };
+}
+
+function setsOf(name: string, entries: number): Run {
+  const subject = subjectOf(name, entries);
+  let next = 0;
+  const nextKey = () => `product:${next++}`;
+  for (let i = 0; i < 2 * entries; i++) subject.set(nextKey(), VALUE);
+  return { subject, nextKey, operation: set, best: Infinity };
+}
+
+/** Keys by chance of Zipf, of ten times as many as there is room for. */
+function mixOf(name: string, entries: number): Run {
+  const subject = subjectOf(name, entries);
+  const rank = zipfRanks(10 * entries, 0.9, randomFrom(entries));
+  const nextKey = () => `product:${rank()}`;
+  for (let i = 0; i < 5 * entries; i++) getOrSet(subject, nextKey());
+  return { subject, nextKey, operation: getOrSet, best: Infinity };
 }
 
 function subjectOf(name: string, entries: number): Subject {
@@ -71,42 +94,25 @@ function subjectOf(name: string, entries: number): Subject {
   return { get: (key) => store.get(key), set: (key, value) => store.set(key, value, 100) };
 }
 
-/** Keys by chance of Zipf, of ten times as many as there is room for. Made before, as making them costs too. */
-function requestsFor(entries: number): string[] {
-  const rank = zipfRanks(10 * entries, 0.9, randomFrom(entries));
-  return Array.from({ length: 100 * OPERATIONS }, () => `product:${rank()}`);
+function get(subject: Subject, key: string): void {
+  subject.get(key);
 }
 
-function timeGets(subject: Subject, entries: number): number {
-  const keys = Array.from({ length: entries }, (_, i) => `product:${i}`);
-  for (const key of keys) if (subject.get(key) === undefined) subject.set(key, VALUE);
-  const present = keys.filter((key) => subject.get(key) !== undefined);
-  let at = 0;
-  return time(() => {
-    // A stride that has no common factor with the sizes visits all keys, far apart.
-    at = (at + 7919) % present.length;
-    subject.get(present[at] ?? '');
-  });
+function set(subject: Subject, key: string): void {
+  subject.set(key, VALUE);
 }
 
-function timeSets(subject: Subject, round: number): number {
-  const keys = Array.from({ length: OPERATIONS }, (_, i) => `product:${round * OPERATIONS + i}`);
-  let at = 0;
-  return time(() => subject.set(keys[at++] ?? '', VALUE));
+function getOrSet(subject: Subject, key: string): void {
+  if (subject.get(key) === undefined) subject.set(key, VALUE);
 }
 
-function timeMixed(subject: Subject, keys: readonly string[], round: number): number {
-  let at = (round * OPERATIONS) % keys.length;
-  return time(() => {
-    const key = keys[at++] ?? '';
-    if (subject.get(key) === undefined) subject.set(key, VALUE);
-  });
-}
-
-function time(operation: () => void): number {
+function time(run: Run): void {
+  const { subject, nextKey, operation } = run;
+  // Strings of their own, as from the network: V8 hashes each once, and what template strings put off is done.
+  const keys = Array.from({ length: OPERATIONS }, () => Buffer.from(nextKey()).toString('latin1'));
   const start = process.hrtime.bigint();
-  for (let i = 0; i < OPERATIONS; i++) operation();
-  return Number(process.hrtime.bigint() - start) / OPERATIONS;
+  for (const key of keys) operation(subject, key);
+  run.best = Math.min(run.best, Number(process.hrtime.bigint() - start) / OPERATIONS);
 }
 
 function table(costs: readonly Cost[]): string {

@@ -11,7 +11,8 @@ Plays a trace of requests against the eviction policies of L1, each from a cold 
   TRACE      a file with one key a line; decompressed if it ends in .gz
   --size     how many entries the cache holds
   --policy   one of: ${POLICIES.join(', ')}; all without it; may be given again
-  --json     one line of JSON, hit ratios from 0 to 1 by policy (npm run -s keeps npm's own lines out)
+  --json     one line of JSON, hit ratios from 0 to 1 by policy: {"lru": 0.4412, …}
+             (npm run -s keeps npm's own lines out)
   --help     this text
 
 optimum is Belady's policy with bypass, which knows the future. lfu is for comparison: L1 does not offer it.
@@ -46,7 +47,9 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(command.json ? `${json(result)}\n` : table(command, result));
     return 0;
   } catch (error) {
-    process.stderr.write(`simulate: ${command.trace}: ${messageOf(error)}\n`);
+    process.stderr.write(
+      `simulate: TRACE: got '${command.trace}': ${messageOf(error)}; must be a text file with one key a line, or one compressed by gzip whose name ends in .gz\n`,
+    );
     return 1;
   }
 }
@@ -65,8 +68,11 @@ function parseCommand(args: readonly string[]): Command | undefined {
   if (values.help) return undefined;
   const [trace, ...more] = positionals;
   if (trace === undefined || more.length > 0)
-    throw new UsageError(`needs one TRACE, got ${positionals.length}`);
-  if (values.size === undefined) throw new UsageError('--size is missing');
+    throw new UsageError(`TRACE: got ${positionals.length} of them; must be one file with one key a line`);
+  if (values.size === undefined)
+    throw new UsageError(
+      '--size: got nothing; must be a whole number from 1, how many entries the cache holds',
+    );
   return {
     trace,
     size: parseSize(values.size),
@@ -103,8 +109,10 @@ function locate(trace: string): string {
 }
 
 function json({ hitRatios }: SimulationResult): string {
-  const rounded = Object.entries(hitRatios).map(([policy, ratio]) => [policy, Number(ratio.toFixed(6))]);
-  return JSON.stringify(Object.fromEntries(rounded));
+  const members = Object.entries(hitRatios).map(
+    ([policy, ratio]) => `"${policy}": ${Number(ratio.toFixed(4))}`,
+  );
+  return `{${members.join(', ')}}`;
 }
 
 function table({ trace, size }: Command, { requests, keys, hitRatios }: SimulationResult): string {

@@ -3,15 +3,15 @@ import type { Capacity, EvictionPolicy } from './eviction-policy.ts';
 import { FrequencySketch } from './frequency-sketch.ts';
 import { LruPolicy } from './lru-policy.ts';
 import { S3FifoPolicy } from './s3-fifo-policy.ts';
-import { type Links, NONE, type SlotList } from './slot-list.ts';
+import type { Links, SlotList } from './slot-list.ts';
 import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
 /**
  * How large the ghosts of the duel are, and which share of the keys they see at most. Larger ones tell close
- * policies apart better, but each request that they see costs about three times what a hit costs otherwise.
+ * policies apart better, but each request that they see costs several times what a hit costs otherwise.
  */
 const GHOST_ENTRIES = 512;
-const MAX_SAMPLE = 0.25;
+const MAX_SAMPLE = 0.2;
 /** A small cache is sampled more, as too few ghosts tell nothing; one of this size is seen whole. */
 const MIN_GHOST_ENTRIES = 100;
 /** By which the room must have changed for the ghosts to be resized. */
@@ -57,12 +57,18 @@ export class AdaptivePolicy implements EvictionPolicy {
 
   add(slot: number, hash: number, weight: number): void {
     this.#active.add(slot, hash, weight);
+    if (this.#active !== this.#tinyLfu) {
+      this.#sketch.ensure(this.#capacity.room);
+      this.#sketch.increment(hash);
+    }
     if (hash < this.#threshold) this.#observe(hash);
   }
 
   use(slot: number): void {
     this.#active.use(slot);
     const hash = this.#links.hash[slot] ?? 0;
+    // So that it knows what is popular when its turn comes; that cannot be made up for then.
+    if (this.#active !== this.#tinyLfu) this.#sketch.increment(hash);
     if (hash < this.#threshold) this.#observe(hash);
   }
 
@@ -95,7 +101,6 @@ export class AdaptivePolicy implements EvictionPolicy {
     if (winner === 'lru') this.#activate(this.#lru);
     else if (winner === 's3fifo') this.#activate(this.#s3fifo);
     else if (this.#active !== this.#tinyLfu) {
-      this.#warmSketch();
       this.#tinyLfu.adopt(this.#active.lists, this.#duel.windowShare);
       this.#active = this.#tinyLfu;
     }
@@ -105,18 +110,6 @@ export class AdaptivePolicy implements EvictionPolicy {
     if (policy === this.#active) return;
     policy.adopt(this.#active.lists);
     this.#active = policy;
-  }
-
-  /** Counts what is known of the entries. W-TinyLFU counts on its own only while it is active: it costs time. */
-  #warmSketch(): void {
-    this.#sketch.clear();
-    this.#sketch.ensure(this.#capacity.room);
-    for (const list of this.#active.lists) {
-      for (let slot = list.oldest; slot !== NONE; slot = list.newerThan(slot)) {
-        const hash = this.#links.hash[slot] ?? 0;
-        for (let uses = this.#links.uses[slot] ?? 0; uses >= 0; uses--) this.#sketch.increment(hash);
-      }
-    }
   }
 
   /** The room is known only once something has to leave: bytes may run out first, or others take their share. */

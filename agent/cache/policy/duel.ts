@@ -1,4 +1,4 @@
-import { Capacity, type EvictionPolicy } from './eviction-policy.ts';
+import { Capacity } from './eviction-policy.ts';
 import { FrequencySketch } from './frequency-sketch.ts';
 import { LruPolicy } from './lru-policy.ts';
 import { S3FifoPolicy } from './s3-fifo-policy.ts';
@@ -8,19 +8,11 @@ import { TinyLfuPolicy } from './tiny-lfu-policy.ts';
 
 export type Contestant = (typeof CONTESTANTS)[number];
 
-/** A cache of keys only that shows how a policy would fare. */
-class Ghost {
-  readonly name: Contestant;
-  readonly policy: EvictionPolicy;
-  readonly capacity: Capacity;
-  misses = 0;
-
-  constructor(name: Contestant, policy: EvictionPolicy, capacity: Capacity) {
-    this.name = name;
-    this.policy = policy;
-    this.capacity = capacity;
-  }
-}
+const CONTESTANTS = ['lru', 's3fifo', 'tinylfu'] as const;
+/** What stands for each of them in the bits of those that hold a key. */
+const LRU = 1;
+const S3_FIFO = 2;
+const TINY_LFU = 4;
 
 /** How much the past counts, in ghost sizes of requests: each judgement forgets a twentieth of it. */
 const MEMORY = 20;
@@ -28,50 +20,50 @@ const MEMORY = 20;
 const PERIOD = 1;
 /** By which share of the requests a challenger must have missed less: a change has its cost, and close is good enough. */
 const MARGIN = 0.007;
-
-const CONTESTANTS = ['lru', 's3fifo', 'tinylfu'] as const;
+/**
+ * Judgements that a winner stays for at least: a loop favours one policy in one part and another in the next, and
+ * a change for each would cost more than either.
+ */
+const LEAST_REIGN = 3;
 
 /**
- * Small caches of keys only, one for each policy, which see the same sample of the requests; the one that has
- * missed least of late is the winner. They share the table of keys, so that a request costs one look-up.
+ * Ghosts: small caches of keys only, one for each policy, which see the same sample of the requests; the one that
+ * has missed least of late is the winner. They share the table of keys, so that a request costs one look-up, and
+ * each has code of its own, as calls on a class that is known cost a third of those on any.
  */
 export class Duel {
   readonly #slots: SlotIndex;
   /** Which ghosts hold a slot, one bit for each. */
   readonly #members: Uint8Array;
-  readonly #ghosts: readonly Ghost[];
-  /** The ghosts' policies once more, as calls on a known class cost a third of those on any. */
+  readonly #entries: number;
   readonly #lru = new LruPolicy(new Links());
   readonly #s3fifo: S3FifoPolicy;
   readonly #tinyLfu: TinyLfuPolicy;
-  readonly #entries: number;
+  /** How many keys each holds. */
+  readonly #held = new Int32Array(CONTESTANTS.length);
+  readonly #tinyLfuCapacity: Capacity;
+  /** Of late, the older the less. */
+  readonly #misses = new Float64Array(CONTESTANTS.length);
   #requests = 0;
   #weightOfPast = 0;
   #winner: number;
+  /** Judgements since the winner changed. */
+  #reign = LEAST_REIGN;
 
   constructor(entries: number, winner: Contestant = 's3fifo') {
     this.#entries = entries;
+    this.#winner = CONTESTANTS.indexOf(winner);
     // All ghosts may hold other keys, and a new one comes before another leaves.
     const slots = CONTESTANTS.length * entries + 1;
     this.#slots = new SlotIndex(slots);
     this.#members = new Uint8Array(slots);
-    this.#winner = CONTESTANTS.indexOf(winner);
-    const capacities = [0, 1, 2].map(() => new Capacity(entries, Number.MAX_SAFE_INTEGER)) as [
-      Capacity,
-      Capacity,
-      Capacity,
-    ];
-    this.#s3fifo = new S3FifoPolicy(new Links(), capacities[1]);
-    this.#tinyLfu = new TinyLfuPolicy(new Links(), capacities[2], new FrequencySketch());
-    this.#ghosts = [
-      new Ghost('lru', this.#lru, capacities[0]),
-      new Ghost('s3fifo', this.#s3fifo, capacities[1]),
-      new Ghost('tinylfu', this.#tinyLfu, capacities[2]),
-    ];
+    this.#s3fifo = new S3FifoPolicy(new Links(), new Capacity(entries, Number.MAX_SAFE_INTEGER));
+    this.#tinyLfuCapacity = new Capacity(entries, Number.MAX_SAFE_INTEGER);
+    this.#tinyLfu = new TinyLfuPolicy(new Links(), this.#tinyLfuCapacity, new FrequencySketch());
   }
 
   get winner(): Contestant {
-    return this.#ghosts[this.#winner]?.name ?? 's3fifo';
+    return CONTESTANTS[this.#winner] ?? 's3fifo';
   }
 
   /** Of W-TinyLFU's room, as it has turned out best. */
@@ -84,57 +76,77 @@ export class Duel {
     let slot = this.#slots.find(hash);
     if (slot === NONE) slot = this.#slots.add(hash);
     const members = this.#members[slot] ?? 0;
-    if ((members & 1) !== 0) this.#lru.use(slot);
-    else this.#miss(0, slot, hash);
-    if ((members & 2) !== 0) this.#s3fifo.use(slot);
-    else this.#miss(1, slot, hash);
-    if ((members & 4) !== 0) this.#tinyLfu.use(slot);
-    else this.#miss(2, slot, hash);
+    this.#members[slot] = LRU | S3_FIFO | TINY_LFU;
+    if ((members & LRU) !== 0) this.#lru.use(slot);
+    else this.#missLru(slot, hash);
+    if ((members & S3_FIFO) !== 0) this.#s3fifo.use(slot);
+    else this.#missS3Fifo(slot, hash);
+    if ((members & TINY_LFU) !== 0) this.#tinyLfu.use(slot);
+    else this.#missTinyLfu(slot, hash);
     this.#requests += 1;
     if (this.#requests < PERIOD * this.#entries) return false;
     this.#judge();
     return true;
   }
 
-  #miss(contestant: number, slot: number, hash: number): void {
-    const ghost = this.#ghosts[contestant];
-    if (ghost === undefined) return;
-    const bit = 1 << contestant;
-    ghost.misses += 1;
-    this.#members[slot] = (this.#members[slot] ?? 0) | bit;
-    if (ghost.policy.announce(hash)) this.#makeRoom(ghost, bit, this.#entries - 1);
-    ghost.policy.add(slot, hash, 1);
-    ghost.capacity.entries += 1;
-    ghost.capacity.weight += 1;
-    this.#makeRoom(ghost, bit, this.#entries);
+  #missLru(slot: number, hash: number): void {
+    this.#lru.add(slot, hash, 1);
+    if (!this.#isOver(0)) return;
+    const victim = this.#lru.victim();
+    this.#lru.evict(victim);
+    this.#leave(victim, LRU);
   }
 
-  #makeRoom(ghost: Ghost, bit: number, most: number): void {
-    if (ghost.capacity.entries <= most) return;
-    ghost.capacity.noteFull();
-    const victim = ghost.policy.victim();
-    ghost.policy.evict(victim);
-    ghost.capacity.entries -= 1;
-    ghost.capacity.weight -= 1;
-    this.#leave(victim, bit);
+  #missS3Fifo(slot: number, hash: number): void {
+    this.#s3fifo.announce(hash);
+    if (this.#isOver(1)) {
+      const victim = this.#s3fifo.victim();
+      this.#s3fifo.evict(victim);
+      this.#leave(victim, S3_FIFO);
+    }
+    this.#s3fifo.add(slot, hash, 1);
+  }
+
+  #missTinyLfu(slot: number, hash: number): void {
+    const isOver = this.#isOver(2);
+    this.#tinyLfuCapacity.entries = this.#held[2] ?? 0;
+    this.#tinyLfu.add(slot, hash, 1);
+    if (!isOver) return;
+    const victim = this.#tinyLfu.victim();
+    this.#tinyLfu.evict(victim);
+    this.#leave(victim, TINY_LFU);
+  }
+
+  /** Counts a miss; says whether one more is too many. */
+  #isOver(contestant: number): boolean {
+    const held = this.#held[contestant] ?? 0;
+    this.#misses[contestant] = (this.#misses[contestant] ?? 0) + 1;
+    if (held === this.#entries) return true;
+    this.#held[contestant] = held + 1;
+    return false;
   }
 
   #judge(): void {
+    const misses = this.#misses;
     const past = this.#weightOfPast + this.#requests;
     let best = this.#winner;
-    for (let i = 0; i < this.#ghosts.length; i++) {
-      if ((this.#ghosts[i]?.misses ?? 0) < (this.#ghosts[best]?.misses ?? 0)) best = i;
+    for (let i = 0; i < misses.length; i++) {
+      if ((misses[i] ?? 0) < (misses[best] ?? 0)) best = i;
     }
-    const lead = (this.#ghosts[this.#winner]?.misses ?? 0) - (this.#ghosts[best]?.misses ?? 0);
-    if (lead > MARGIN * past) this.#winner = best;
+    const lead = (misses[this.#winner] ?? 0) - (misses[best] ?? 0);
+    this.#reign += 1;
+    if (lead > MARGIN * past && this.#reign > LEAST_REIGN) {
+      this.#winner = best;
+      this.#reign = 0;
+    }
     const keep = 1 - PERIOD / MEMORY;
-    for (const ghost of this.#ghosts) ghost.misses *= keep;
+    for (let i = 0; i < misses.length; i++) misses[i] = (misses[i] ?? 0) * keep;
     this.#weightOfPast = past * keep;
     this.#requests = 0;
   }
 
-  #leave(slot: number, bit: number): void {
-    const members = (this.#members[slot] ?? 0) & ~bit;
+  #leave(slot: number, member: number): void {
+    const members = (this.#members[slot] ?? 0) & ~member;
     this.#members[slot] = members;
     if (members === 0) this.#slots.delete(slot);
   }

@@ -53,7 +53,5 @@ export class LruPolicy implements EvictionPolicy {
   adopt(lists: readonly SlotList[]): void {
     for (const list of lists) this.#list.append(list);
     this.#links.label.fill(this.#list.label);
-    // It does not count uses; those of the policy before would be taken for new by the one after.
-    this.#links.uses.fill(0);
   }
 }

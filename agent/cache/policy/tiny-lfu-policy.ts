@@ -6,6 +6,8 @@ const WINDOW = 0;
 const PROBATION = 1;
 const PROTECTED = 2;
 const INITIAL_WINDOW_SHARE = 0.01;
+/** Caffeine lets the window shrink to one entry, from where a step can cost a database's trace half of its hits. */
+const LEAST_WINDOW_SHARE = INITIAL_WINDOW_SHARE;
 const PROTECTED_SHARE_OF_MAIN = 0.8;
 /** The first step of the climb, and the one after a change of the hit ratio that tells of another workload. */
 const STEP_SHARE = 0.0625;
@@ -35,6 +37,7 @@ export class TinyLfuPolicy implements EvictionPolicy {
   #step = -STEP_SHARE;
   #hits = 0;
   #misses = 0;
+  /** NaN where there is none to compare with. */
   #lastHitRatio = 0;
   #luck = 1;
   /** A candidate that has won against one victim and needs more room than that one gave. */
@@ -120,6 +123,9 @@ export class TinyLfuPolicy implements EvictionPolicy {
    */
   adopt(lists: readonly SlotList[], windowShare: number): void {
     this.#winner = NONE;
+    this.#hits = 0;
+    this.#misses = 0;
+    this.#lastHitRatio = NaN;
     this.#protectedShare += this.#windowShare - windowShare;
     this.#windowShare = windowShare;
     for (const list of lists) this.#probation.append(list);
@@ -164,19 +170,20 @@ export class TinyLfuPolicy implements EvictionPolicy {
     if (requests < SAMPLE_FACTOR * this.#capacity.room) return;
     const hitRatio = this.#hits / requests;
     const change = hitRatio - this.#lastHitRatio;
-    const amount = change >= 0 ? this.#step : -this.#step;
-    this.#step =
-      Math.abs(change) >= RESTART_CHANGE ? STEP_SHARE * (amount >= 0 ? 1 : -1) : STEP_DECAY * amount;
     this.#lastHitRatio = hitRatio;
     this.#hits = 0;
     this.#misses = 0;
+    if (Number.isNaN(change)) return;
+    const amount = change >= 0 ? this.#step : -this.#step;
+    this.#step =
+      Math.abs(change) >= RESTART_CHANGE ? STEP_SHARE * (amount >= 0 ? 1 : -1) : STEP_DECAY * amount;
     this.#moveWindow(amount);
   }
 
   #moveWindow(amount: number): void {
     const entries = Math.max(1, this.#capacity.full);
     const wanted = Math.trunc(amount * entries) / entries;
-    const least = 1 / entries;
+    const least = Math.max(LEAST_WINDOW_SHARE, 1 / entries);
     const moved =
       wanted > 0
         ? Math.min(wanted, this.#protectedShare)

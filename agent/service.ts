@@ -9,6 +9,8 @@ import type {
   InvalidateRequest,
   PublishRequest,
   PutRequest,
+  ReleaseRequest,
+  ReleaseResponse,
 } from '../proto/gen/edgecache/v1/edgecache.ts';
 import type { Answer, PartAnswers } from './cache/answer.ts';
 import type { Lookup, Reader } from './cache/reader.ts';
@@ -168,13 +170,7 @@ export class Service {
     checkKey(key);
     checkTags(tags);
     checkValue(rules, request.value);
-    if (!/^[\w-]{1,128}$/.test(leaseToken)) {
-      throw invalid(
-        'lease_token',
-        JSON.stringify(leaseToken.slice(0, 60)),
-        'must be the token that a miss with want_lease gave',
-      );
-    }
+    checkLeaseToken(leaseToken);
     const value = absent ? Buffer.alloc(0) : request.value;
     const ttlMs = ttlOf(rules, request.ttlMs);
     const version = await this.#options.l2.fill({ namespace, key, value, ttlMs, tags, absent, leaseToken });
@@ -182,6 +178,13 @@ export class Service {
     const { reader, l2 } = this.#options;
     reader.keepOwn(rules, key, l2.partitionOf(namespace, key), { version, value, tags, absent }, ttlMs);
     return { accepted: true, version, ttlMs };
+  }
+
+  async release({ namespace, key, leaseToken }: ReleaseRequest): Promise<ReleaseResponse> {
+    this.#namespace(namespace);
+    checkKey(key);
+    checkLeaseToken(leaseToken);
+    return { released: await this.#options.l2.release(namespace, key, leaseToken) };
   }
 
   /** @throws AgentError EC_UNKNOWN_NAMESPACE */
@@ -333,4 +336,13 @@ export function lanesOf(event: LoggedEvent, namespaces: ReadonlyMap<string, Name
     if (rules !== undefined) (rules.critical ? critical : bulk).push(name);
   }
   return { critical, bulk };
+}
+
+function checkLeaseToken(leaseToken: string): void {
+  if (/^[\w-]{1,128}$/.test(leaseToken)) return;
+  throw invalid(
+    'lease_token',
+    JSON.stringify(leaseToken.slice(0, 60)),
+    'must be the token that a miss with want_lease gave',
+  );
 }

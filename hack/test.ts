@@ -4,9 +4,10 @@ import { ensureRedisServer } from './local/redis-install.ts';
 
 const HELP = `Usage: npm test [-- --only STEP[,STEP...]]
 
-Runs everything that must hold: format and lint, types, generated files, unit, integration, Kubernetes and chaos tests.
+Runs everything that must hold: format and lint, types, generated files, unit, integration, Kubernetes, chaos and
+end-to-end tests.
 
-  --only   some of: lint, types, generated, unit, integration, kube, chaos
+  --only   some of: lint, types, generated, unit, integration, chaos, e2e, kube
   --help   this text
 `;
 
@@ -17,8 +18,11 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   generated: ['node', 'hack/check-generated.ts'],
   unit: ['vitest', 'run', '--project', 'unit'],
   integration: ['vitest', 'run', '--project', 'integration'],
-  kube: ['vitest', 'run', '--project', 'kube'],
   chaos: ['vitest', 'run', '--project', 'chaos'],
+  // Test by test: a file takes minutes.
+  e2e: ['vitest', 'run', '--project', 'e2e', '--reporter', 'verbose'],
+  // After the step that builds its API server, where that is built at all.
+  kube: ['vitest', 'run', '--project', 'kube'],
 };
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean' } } });
@@ -34,12 +38,26 @@ if (unknown !== undefined) {
 }
 if (chosen.includes('integration') || chosen.includes('chaos')) ensureRedisServer();
 
+// While a step runs this is asleep. Ctrl-C reaches the step as well, which cleans up after itself: wait for it.
+let isInterrupted = false;
+for (const name of ['SIGINT', 'SIGTERM'] as const)
+  process.on(name, () => {
+    isInterrupted = true;
+  });
+
+const EXIT_INTERRUPTED = 130;
 const failed: string[] = [];
 for (const step of chosen) {
   const [command = '', ...args] = STEPS[step] ?? [];
   const startedAt = performance.now();
   process.stdout.write(`\n== ${step}: ${command} ${args.join(' ')}\n`);
   const { status } = spawnSync(command, args, { stdio: 'inherit' });
+  // A signal that came meanwhile is told of in the next turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  if (isInterrupted) {
+    process.stdout.write(`== ${step}: interrupted\n`);
+    process.exit(EXIT_INTERRUPTED);
+  }
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   process.stdout.write(`== ${step}: ${status === 0 ? 'passed' : 'FAILED'} in ${seconds} s\n`);
   if (status !== 0) failed.push(step);

@@ -44,6 +44,8 @@ const hasStatus = (error: unknown, status: number) => error instanceof KubeError
 
 export const isNotFound = (error: unknown): boolean => hasStatus(error, 404);
 export const isConflict = (error: unknown): boolean => hasStatus(error, 409);
+/** What was sent breaks a rule of the object's kind. */
+export const isInvalid = (error: unknown): boolean => hasStatus(error, 422);
 /** The resource version or continue token is too old: list anew. */
 export const isGone = (error: unknown): boolean =>
   error instanceof WatchGoneError ||

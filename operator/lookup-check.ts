@@ -1,6 +1,6 @@
 /**
  * What `helm test` runs: puts an entry by one agent, looks it up, invalidates it, and sees that it is gone.
- * Usage: node operator/lookup-check.ts HOST:PORT [NAMESPACE]
+ * Usage: node operator/lookup-check.js HOST:PORT [NAMESPACE]
  */
 import { randomUUID } from 'node:crypto';
 import { credentials, Metadata, status } from '@grpc/grpc-js';
@@ -65,16 +65,20 @@ async function check(address: string, namespace: string): Promise<string> {
 
 const [address, namespace = 'historical'] = process.argv.slice(2);
 if (address === undefined) {
-  console.error('Usage: node operator/lookup-check.ts HOST:PORT [NAMESPACE]');
+  console.error('Usage: node operator/lookup-check.js HOST:PORT [NAMESPACE]');
   process.exit(2);
 }
 const deadline = Date.now() + PATIENCE_MS;
+let said = '';
 for (;;) {
   try {
     console.log(await check(address, namespace));
     process.exit(0);
   } catch (error) {
-    console.error(`${address}: ${error instanceof Error ? error.message : String(error)}`);
+    const why = `${address}: ${error instanceof Error ? error.message : String(error)}`;
+    // Once a second for a minute would hide what else there is to read.
+    if (why !== said) console.error(why);
+    said = why;
     if (Date.now() > deadline) process.exit(1);
     await delay(1_000, new AbortController().signal);
   }

@@ -1,4 +1,5 @@
 import type { Namespace } from '../../api/namespace.ts';
+import { ownCopy } from '../../api/own-copy.ts';
 import type { L1Policy } from '../../api/tier.ts';
 import type { Entry } from '../l2/entry.ts';
 import { compareVersions } from '../l2/version.ts';
@@ -113,7 +114,7 @@ export class L1 {
     }
     const { version, absent, tags } = entry;
     // A slice would keep the whole reply of Redis alive behind a few bytes of it.
-    const value = Buffer.from(entry.value);
+    const value = ownCopy(entry.value);
     const weight = weigh(key, value, tags);
     const kept: L1Entry = {
       version,

@@ -132,6 +132,7 @@ export class GrpcServer {
       invalidate: this.#unary((request) => service.invalidate(request)),
       publish: this.#unary((request) => service.publish(request)),
       fill: this.#unary((request) => service.fill(request)),
+      release: this.#unary((request) => service.release(request)),
       stats: this.#unary(() => stats()),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),

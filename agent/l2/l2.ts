@@ -183,6 +183,12 @@ export class L2 {
     return typeof reply === 'string' ? reply : undefined;
   }
 
+  /** Gives a fill's lease back. False where it was over, revoked, or somebody else's. */
+  async release(namespace: string, key: string, leaseToken: string): Promise<boolean> {
+    const names = this.keysOf(this.partitionOf(namespace, key));
+    return (await guard(this.#next().ecRelease(1, names.lease(namespace, key), leaseToken))) === 1;
+  }
+
   /** Head of a partition's log and Redis' clock in microseconds. Makes the partition where it is not there. */
   head(partition: number): Promise<ClockedHead> {
     return this.#head(partition, ['', 0, 0]);

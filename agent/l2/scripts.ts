@@ -7,6 +7,7 @@ declare module 'ioredis' {
     ecGetBuffer(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecFill(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecForget(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecRelease(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecHead(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
   }
 }
@@ -19,6 +20,7 @@ const SCRIPTS = {
   ecGet: `${LIB}\n${read('get')}`,
   ecFill: `${LIB}\n${read('fill')}`,
   ecForget: read('forget'),
+  ecRelease: read('release'),
   ecHead: `${LIB}\n${read('head')}`,
 };
 

@@ -251,6 +251,27 @@ describe('who joins a load', () => {
   });
 });
 
+describe('a lease', () => {
+  it.each([
+    ['the loader fails', async () => Promise.reject(new Error('the source is away')), codec],
+    [
+      'what it gives cannot be encoded',
+      async () => 1,
+      {
+        ...codec,
+        encode: () => {
+          throw new Error('not in this form');
+        },
+      },
+    ],
+  ])('is given back where %s, so that the next may try at once', async (_, loader, coded) => {
+    await expect(client.getOrLoad('ns', 'k', loader, { codec: coded })).rejects.toThrow();
+    await until('it is given back', () => agent.calls('release').length === 1);
+    expect(await connect().getOrLoad('ns', 'k', async () => 2, { codec })).toBe(2);
+    expect(loads).toEqual(['miss', 'miss']);
+  });
+});
+
 describe('what the near cache gives', () => {
   it('is one frozen value for all, where that is safe, and else everybody’s own', async () => {
     agent.leaseMs = 1_000_000;

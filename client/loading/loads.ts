@@ -190,10 +190,13 @@ export class Loads {
 
   async #loadAndFill<T>(wanted: Wanted<T>, leaseToken: string, why: 'miss' | 'refresh'): Promise<Loaded> {
     const { pool, near, hooks, deadlineMs } = this.#options;
-    const { namespace, key, options } = wanted;
-    const value = await this.#run(wanted, why);
-    const bytes = value === undefined ? undefined : options.codec.encode(value);
-    const request = this.#fillOf(wanted, value, bytes, leaseToken);
+    const { namespace, key } = wanted;
+    const { bytes, request } = await this.#prepare(wanted, leaseToken, why).catch((error: unknown) => {
+      // So that others need not wait for its end. If this fails too, it ends by itself.
+      const lease = { namespace, key, leaseToken };
+      pool.call(EdgeCacheService.release, lease, deadlineMs).catch(() => undefined);
+      throw error;
+    });
     const ticket = near?.ticket();
     try {
       const { message, agent } = await pool.call(EdgeCacheService.fill, request, deadlineMs);
@@ -210,6 +213,13 @@ export class Loads {
       hooks.fillFailed?.(namespace, 'error', error);
     }
     return bytes;
+  }
+
+  /** Loads, and makes the fill of it. @throws what loader, codec or tags throw */
+  async #prepare<T>(wanted: Wanted<T>, leaseToken: string, why: 'miss' | 'refresh') {
+    const value = await this.#run(wanted, why);
+    const bytes = value === undefined ? undefined : wanted.options.codec.encode(value);
+    return { bytes, request: this.#fillOf(wanted, value, bytes, leaseToken) };
   }
 
   #fillOf<T>(

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { ownCopy } from '../../api/own-copy.ts';
 import { compareVersions } from '../../api/version.ts';
 import type { Codec } from '../codec.ts';
 
@@ -153,7 +154,7 @@ export class NearStore {
     const held = space.entries.peek(key);
     if (held !== undefined && compareVersions(held.version, value.version) > 0) return false;
     // A view would keep the whole message of the batch alive behind a few bytes of it.
-    const bytes = value.bytes === undefined ? undefined : Buffer.from(value.bytes);
+    const bytes = value.bytes === undefined ? undefined : ownCopy(value.bytes);
     const entry: NearEntry = {
       ...value,
       bytes,

@@ -21,6 +21,8 @@ import {
   GetResponse,
   type InvalidateRequest,
   type PutRequest,
+  type ReleaseRequest,
+  type ReleaseResponse,
   StatsResponse,
   type WatchResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
@@ -69,6 +71,7 @@ export class FakeAgent {
       invalidate: agent.#serve('invalidate', (request: InvalidateRequest) => agent.#invalidate(request)),
       publish: agent.#serve('publish', ({ event }: { event?: Event | undefined }) => agent.#publish(event)),
       fill: agent.#serve('fill', (request: FillRequest) => agent.#fill(request)),
+      release: agent.#serve('release', (request: ReleaseRequest) => agent.#release(request)),
       ...(streams ? agent.#streams() : {}),
       stats: agent.#serve('stats', () => StatsResponse.create({ nodeId: 'fake', status: 'healthy' })),
     });
@@ -238,6 +241,11 @@ export class FakeAgent {
     const version = this.#nextVersion();
     this.#entries.set(name, { value, version, tags, absent });
     return { accepted: true, version, ttlMs: ttlMs || 30_000 };
+  }
+
+  #release({ namespace, key, leaseToken }: ReleaseRequest): ReleaseResponse {
+    const name = `${namespace} ${key}`;
+    return { released: this.#leases.get(name) === leaseToken && this.#leases.delete(name) };
   }
 
   #drop(namespaces: readonly string[], keys: readonly string[], tags: readonly string[]): void {

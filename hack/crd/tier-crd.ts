@@ -31,11 +31,11 @@ const COLUMNS = [
   {
     name: 'Status',
     type: 'string',
-    jsonPath: '.status.conditions[?(@.type=="Ready")].status',
-    description: 'Whether all is well',
+    // The reason and not True or False: it says at a glance what is the matter.
+    jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
+    description: 'AgentsReady, or why not all is well',
   },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-  { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason', priority: 1 },
   { name: 'Cache', type: 'string', jsonPath: '.spec.cacheId', priority: 1 },
   { name: 'L1Hit%', type: 'integer', jsonPath: '.status.l1HitPercent', priority: 1 },
   { name: 'P99ms', type: 'integer', jsonPath: '.status.propagationP99Ms', priority: 1 },

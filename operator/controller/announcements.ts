@@ -17,7 +17,7 @@ const TELL: Readonly<Record<string, { type: EventText['type']; reason: string; a
   'RedisReachable/PartlyDisconnected': { type: 'Warning', reason: 'RedisPartlyReachable', action: 'Observe' },
   'RedisReachable/Connected': { type: 'Normal', reason: 'RedisReachable', action: 'Observe' },
   'Paused/Annotated': { type: 'Normal', reason: 'Paused', action: 'Pause' },
-  'NodeOverlap/SharedNodes': { type: 'Warning', reason: 'NodeOverlap', action: 'SelectNodes' },
+  'NodeOverlap/SharedNodes': { type: 'Normal', reason: 'NodeOverlap', action: 'SelectNodes' },
 };
 
 /** Events for what has changed between two lists of conditions. */

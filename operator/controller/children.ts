@@ -1,4 +1,4 @@
-import { isNotFound, NameTakenError } from '../errors.ts';
+import { isInvalid, isNotFound, NameTakenError } from '../errors.ts';
 import { apply, mergePatch } from '../kube/apply.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { asStored, correction, hasDrifted } from '../kube/drift.ts';
@@ -96,7 +96,13 @@ export class Children {
     const resource = childResourceOf(wanted);
     const patch = live === undefined ? undefined : correction(content(wanted), live);
     if (patch !== undefined) await mergePatch(this.#client, resource, wanted, patch, signal);
-    const written = await apply(this.#client, resource, wanted, signal);
+    const written = await apply(this.#client, resource, wanted, signal).catch(async (error: unknown) => {
+      if (live === undefined || !isInvalid(error)) throw error;
+      // Somebody's field beside ours makes the whole invalid, and apply leaves it there: a variable's value beside our
+      // valueFrom. A merge patch replaces lists whole, and what stands in their items with them.
+      await mergePatch(this.#client, resource, wanted, { spec: wanted['spec'] }, signal);
+      return await apply(this.#client, resource, wanted, signal);
+    });
     this.#stored.set(idOf(wanted), { hash: hashOf(wanted), object: asStored(content(wanted), written) });
   }
 

@@ -24,7 +24,7 @@ const found = (observation: Partial<Observation>, type: string) => {
 test.each<[string, Partial<Observation>, string]>([
   ['all well', {}, 'True AgentsReady: All 3 agents are ready.'],
   ['one node', { rollout: { ...rollout, desired: 1, ready: 1 } }, 'True AgentsReady: The agent is ready.'],
-  ['one agent down', { rollout: { ...rollout, ready: 2 } }, 'False AgentsNotReady: 2 of 3 agents are ready.'],
+  ['one agent down', { rollout: { ...rollout, ready: 2 } }, 'False AgentsNotReady: 2 of 3 agents ready.'],
   ['no DaemonSet', { rollout: undefined }, 'False Creating: The agents are being made.'],
   [
     'no node',
@@ -66,7 +66,7 @@ test.each<[string, Partial<Observation>, string]>([
   [
     'pods that start',
     { rollout: { ...rollout, available: 2 } },
-    'False PodsStarting: 2 of 3 agents are available.',
+    'False PodsStarting: 2 of 3 agents available.',
   ],
   [
     'an agent out of reach',
@@ -80,7 +80,7 @@ test.each<[string, Partial<Observation>, string]>([
 test('NodeOverlap names at most five others', () => {
   const others = ['a/1', 'a/2', 'a/3', 'a/4', 'a/5', 'a/6', 'a/7'];
   expect(found({ overlap: { nodes: 1, others } }, 'NodeOverlap')).toBe(
-    "True SharedNodes: One node also runs agents of 'a/1', 'a/2', 'a/3', 'a/4', 'a/5' and 2 more.",
+    "True SharedNodes: One node is selected by 'a/1', 'a/2', 'a/3', 'a/4', 'a/5' and 2 more as well.",
   );
 });
 

@@ -61,7 +61,7 @@ function ready({ rollout, isPaused, nodeSelector }: Observation, config: Finding
     );
   if (rollout.desired === 0) return no('Creating', 'The agents are being made.');
   if (rollout.ready < rollout.desired)
-    return no('AgentsNotReady', `${rollout.ready} of ${agents(rollout.desired)} are ready.`);
+    return no('AgentsNotReady', `${rollout.ready} of ${agents(rollout.desired)} ready.`);
   if (redis.status === 'False' && redis.reason === 'Disconnected')
     return no('RedisUnreachable', redis.message);
   return {
@@ -96,7 +96,7 @@ function rolloutComplete({ rollout, fleet }: Observation): Finding {
   if (rollout.updated < rollout.desired)
     return no('PodsUpdating', `${rollout.updated} of ${agents(rollout.desired)} run the newest template.`);
   if (rollout.available < rollout.desired)
-    return no('PodsStarting', `${rollout.available} of ${agents(rollout.desired)} are available.`);
+    return no('PodsStarting', `${rollout.available} of ${agents(rollout.desired)} available.`);
   if (fleet.configured < rollout.desired) return no('ConfigSpreading', spreading(fleet, rollout.desired));
   return {
     type: 'RolloutComplete',
@@ -151,12 +151,13 @@ function nodeOverlap({ nodes, others }: Overlap): Finding {
     return { type: 'NodeOverlap', status: 'False', reason: 'NoSharedNodes', message: 'No node is shared.' };
   const shown = others.slice(0, 5).map((other) => `'${other}'`);
   const more = others.length > shown.length ? ` and ${others.length - shown.length} more` : '';
-  const also = nodes === 1 ? 'One node also runs' : `${nodes} nodes also run`;
+  // Chosen, not run: taints may keep agents of either off a node that both select.
+  const chosen = nodes === 1 ? 'One node is' : `${nodes} nodes are`;
   return {
     type: 'NodeOverlap',
     status: 'True',
     reason: 'SharedNodes',
-    message: `${also} agents of ${shown.join(', ')}${more}.`,
+    message: `${chosen} selected by ${shown.join(', ')}${more} as well.`,
   };
 }
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
@@ -27,6 +26,7 @@ const SERIES_MS = 30 * 60_000;
 /** A repeat within this time is counted, and sent with a later one. */
 const QUIET_MS = 60_000;
 const NOTE_LENGTH = 1024;
+const NANOS_PER_MS = 1_000_000;
 
 /** Tells a person, on the tier itself, what happened. A failure to do so is logged and changes nothing. */
 export class EventRecorder {
@@ -34,6 +34,7 @@ export class EventRecorder {
   readonly #logger: Logger;
   readonly #instance: string;
   readonly #series = new LRUCache<string, Series>({ max: 4_096, ttl: SERIES_MS });
+  #lastSuffix = 0n;
   readonly #sending = new Set<Promise<void>>();
 
   constructor(client: KubeClient, instance: string, logger: Logger) {
@@ -71,8 +72,7 @@ export class EventRecorder {
 
   #create(id: string, about: KubeObject, event: EventText): Promise<unknown> {
     const { name, namespace, uid, resourceVersion } = about.metadata;
-    const suffix = createHash('sha256').update(`${id}\n${Date.now()}`).digest('hex').slice(0, 16);
-    const eventName = `${name}.${suffix}`;
+    const eventName = `${name}.${this.#nextSuffix()}`;
     this.#series.set(id, { name: eventName, count: 1, lastSentAt: Date.now() });
     return this.#client.create(EVENTS, {
       apiVersion: EVENTS.apiVersion,
@@ -87,6 +87,14 @@ export class EventRecorder {
       reportingInstance: this.#instance,
       regarding: { apiVersion: about.apiVersion, kind: about.kind, name, namespace, uid, resourceVersion },
     });
+  }
+
+  /** Grows: kubectl describe shows events of this API in the order of their names, not of their times. */
+  #nextSuffix(): string {
+    const random = BigInt(Math.floor(Math.random() * NANOS_PER_MS));
+    const now = BigInt(Date.now()) * BigInt(NANOS_PER_MS) + random;
+    this.#lastSuffix = now > this.#lastSuffix ? now : this.#lastSuffix + 1n;
+    return this.#lastSuffix.toString(16).padStart(16, '0');
   }
 
   #send(request: Promise<unknown>): void {

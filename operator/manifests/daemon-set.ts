@@ -91,7 +91,8 @@ function agentContainer({ tier, settings }: BuildContext): object {
     name: 'agent',
     image: image ?? settings.agentImage,
     imagePullPolicy: settings.agentImagePullPolicy,
-    command: ['node', 'agent/main.ts', '--config', `${CONFIG_DIR}/${CONFIG_FILE}`],
+    // Not a command: the image itself knows by which flags Node is to run.
+    args: ['--config', `${CONFIG_DIR}/${CONFIG_FILE}`],
     env: environment(tier.spec.redis),
     ports: [
       {

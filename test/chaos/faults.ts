@@ -176,3 +176,18 @@ export const FAULTS: Readonly<Record<string, FaultRun>> = {
     await delay(500);
   },
 };
+
+/** Those that break nothing but an agent's connections, and so may come on top of any other. */
+export const CONNECTION_FAULTS: readonly string[] = [
+  'events cut',
+  'commands cut',
+  'events delayed',
+  'commands delayed, and the heads with them',
+  'events blackholed',
+  'commands blackholed',
+  'events throttled',
+  'commands throttled',
+  'messages dropped',
+  'messages doubled',
+  'messages reordered',
+];

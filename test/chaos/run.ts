@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { compareVersions } from '../../agent/l2/version.ts';
 import { seededRandom, shuffled } from '../../hack/demo/random.ts';
 import { until } from '../../hack/local/children.ts';
-import { FAULTS } from './faults.ts';
+import { CONNECTION_FAULTS, FAULTS } from './faults.ts';
 import { ChaosLoad, type LoadCounters } from './load.ts';
 import { PUT_NAMESPACE, World, type WorldOptions } from './world.ts';
 
@@ -11,6 +11,8 @@ export interface ChaosOptions extends WorldOptions {
   readonly seed: number;
   /** Names of faults; all where none are given. */
   readonly faults?: readonly string[];
+  /** Names of faults that are left out where none are given. */
+  readonly without?: readonly string[];
   readonly say?: (line: string) => void;
   /** End when this holds: for tests that wait for a violation, and would rather not wait longer. */
   readonly enough?: (violations: readonly string[]) => boolean;
@@ -33,13 +35,16 @@ export interface ChaosReport {
 /** Time between two faults, for the world to be whole again. */
 const CALM_MS = 400;
 
-/** Breaks the world in one way after another, in an order that the seed decides, while readers and writers go on. */
+const TOGETHER = 'two of them at once';
+const TOGETHER_SHARE = 0.3;
+
+/** Breaks the world in one way after another, or in two at once, in an order that the seed decides, while readers and writers go on. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seconds, seed, say = () => undefined } = options;
   const random = seededRandom(seed);
   const world = await World.start(options);
   const load = new ChaosLoad(world, random);
-  const tried = new Map<string, { times: number; reads: number; violations: number }>();
+  const tried: Tried = new Map();
   const found = () => load.puts.violations.length + load.loads.violations.length;
   const judged = () => load.puts.reads + load.loads.reads;
   const texts = () => [...load.puts.violations, ...load.loads.violations].map(({ text }) => text);
@@ -48,46 +53,72 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     load.start();
     await delay(1_000);
     const endAt = performance.now() + seconds * 1000;
+    const { without = [] } = options;
+    const names = options.faults ?? Object.keys(FAULTS).filter((name) => !without.includes(name));
     let queue: string[] = [];
     while (performance.now() < endAt && !isEnough()) {
-      if (queue.length === 0) queue = shuffled(options.faults ?? Object.keys(FAULTS), random);
+      if (queue.length === 0) queue = shuffled(names, random);
       const name = queue.shift() ?? '';
+      const second = options.faults === undefined ? another(name, random) : undefined;
       const before = { reads: judged(), violations: found() };
-      await FAULTS[name]?.({ world, random, forget: () => load.forget() });
+      const context = { world, random, forget: () => load.forget() };
+      await Promise.all([name, second].map((each) => FAULTS[each ?? '']?.(context)));
       await world.heal();
       await delay(CALM_MS);
-      const row = tried.get(name) ?? { times: 0, reads: 0, violations: 0 };
+      const title = second === undefined ? name : TOGETHER;
+      const row = tried.get(title) ?? { times: 0, reads: 0, violations: 0 };
       const violations = found() - before.violations;
-      tried.set(name, {
+      tried.set(title, {
         times: row.times + 1,
         reads: row.reads + judged() - before.reads,
         violations: row.violations + violations,
       });
-      say(`${name}: ${judged() - before.reads} reads checked, ${violations} violations`);
+      const said = second === undefined ? name : `${name} + ${second}`;
+      say(`${said}: ${judged() - before.reads} reads checked, ${violations} violations`);
     }
     await load.stop();
     await world.heal();
     const left = await checkEnd(world, load);
-    const stats = await Promise.all(world.agents.map(({ client }) => client.stats()));
-    const sum = (read: (events: NonNullable<(typeof stats)[0]['events']>) => number) =>
-      stats.reduce((total, { events }) => total + (events === undefined ? 0 : read(events)), 0);
-    const auditViolations = stats.reduce((total, { audit }) => total + (audit?.violations ?? 0), 0);
-    if (auditViolations > 0) left.push(`audit: the agents themselves found ${auditViolations} violations`);
-    return {
-      seed,
-      auditReads: stats.reduce((total, { audit }) => total + (audit?.reads ?? 0), 0),
-      auditViolations,
-      counters: load.counters,
-      checkedReads: judged(),
-      faultsTried: tried,
-      violations: texts().concat(left),
-      gapsRepaired: sum((events) => events.gapsRepaired),
-      partitionResets: sum((events) => events.partitionResets),
-    };
+    return await report(seed, world, load, tried, left);
   } finally {
     await load.stop().catch(() => undefined);
     await world.stop();
   }
+}
+
+type Tried = Map<string, { times: number; reads: number; violations: number }>;
+
+async function report(
+  seed: number,
+  world: World,
+  load: ChaosLoad,
+  tried: Tried,
+  left: readonly string[],
+): Promise<ChaosReport> {
+  const stats = await Promise.all(world.agents.map(({ client }) => client.stats()));
+  const sum = (read: (events: NonNullable<(typeof stats)[0]['events']>) => number) =>
+    stats.reduce((total, { events }) => total + (events === undefined ? 0 : read(events)), 0);
+  const auditViolations = stats.reduce((total, { audit }) => total + (audit?.violations ?? 0), 0);
+  const found = [...load.puts.violations, ...load.loads.violations].map(({ text }) => text).concat(left);
+  if (auditViolations > 0) found.push(`audit: the agents themselves found ${auditViolations} violations`);
+  return {
+    seed,
+    auditReads: stats.reduce((total, { audit }) => total + (audit?.reads ?? 0), 0),
+    auditViolations,
+    counters: load.counters,
+    checkedReads: load.puts.reads + load.loads.reads,
+    faultsTried: tried,
+    violations: found,
+    gapsRepaired: sum((events) => events.gapsRepaired),
+    partitionResets: sum((events) => events.partitionResets),
+  };
+}
+
+/** Now and then, a second fault at the same time. */
+function another(name: string, random: () => number): string | undefined {
+  if (random() >= TOGETHER_SHARE) return undefined;
+  const others = CONNECTION_FAULTS.filter((other) => other !== name);
+  return others[Math.floor(random() * others.length)];
 }
 
 /** What must hold when all is quiet: agents agree with L2, nothing acknowledged is missing, nothing was logged twice. */

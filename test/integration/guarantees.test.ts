@@ -208,6 +208,30 @@ describe('fill leases', () => {
     await until('the lease is given anew', async () => (await raw.call(METHODS.get, ask)).leaseToken !== '');
   });
 
+  it('are given back by a holder that cannot load, and by nobody else', async () => {
+    const redis = await redisServer();
+    const file = { redis: standalone(redis.port), fillLeaseMs: 60_000 };
+    const [one, other] = [await agent({ file }), await agent({ file })];
+    const failing = one.client.getOrLoad('gpu_avail', 'k', async () => {
+      throw new Error('the source is away');
+    });
+    await expect(failing).rejects.toThrow('the source is away');
+    // Not after the lease would have ended, and not by going to the source without one.
+    await until('the next one is asked to load', async () => {
+      const raw = new RawClient(other.address);
+      const ask = { namespace: 'gpu_avail', key: 'k', minToken: '', wantLease: true };
+      const { leaseToken } = await raw.call(METHODS.get, ask).finally(() => raw.close());
+      return leaseToken !== '';
+    });
+    const raw = new RawClient(one.address);
+    onTestFinished(() => raw.close());
+    const lease = { namespace: 'gpu_avail', key: 'k', leaseToken: 'of-somebody-else' };
+    expect(await raw.call(METHODS.release, lease)).toEqual({ released: false });
+    expect(await failureOf(raw.call(METHODS.release, { ...lease, leaseToken: 'no token!' }))).toMatchObject({
+      message: expect.stringContaining('lease_token'),
+    });
+  });
+
   it('cache what does not exist as well', async () => {
     const redis = await redisServer();
     const one = await agent({ file: { redis: standalone(redis.port) } });

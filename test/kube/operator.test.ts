@@ -370,6 +370,18 @@ describe.skipIf(missing.length > 0)(
         ) as KubeObject[];
         return containers.length === 1 && containers[0]?.['image'] === 'edgecache/agent:test';
       });
+      // As `kubectl set env` does it: applying ours alone would leave both, which is invalid.
+      const forged = [{ name: 'EDGE_NODE_ID', value: 'forged', valueFrom: null }];
+      await client.json({
+        method: 'PATCH',
+        path: pathOf(DAEMON_SETS, { namespace, name }),
+        contentType: 'application/strategic-merge-patch+json',
+        body: { spec: { template: { spec: { containers: [{ name: 'agent', env: forged }] } } } },
+      });
+      await eventually('the variable as it was', async () => {
+        const spec = JSON.stringify((await child(DAEMON_SETS, name))['spec']);
+        return !spec.includes('forged') && spec.includes('spec.nodeName');
+      });
       await eventOf('first', 'DriftCorrected');
       await condition('first', 'RolloutComplete', { status: 'True' });
     });
@@ -469,7 +481,7 @@ describe.skipIf(missing.length > 0)(
     test('allows two tiers on one node, and says so on both', async () => {
       await makeTier('second', { tier: 'regional' });
       const found = await condition('second', 'NodeOverlap', { status: 'True' });
-      expect(found.message).toBe("2 nodes also run agents of 'default/first'.");
+      expect(found.message).toBe("2 nodes are selected by 'default/first' as well.");
       await condition('first', 'NodeOverlap', { status: 'True' });
       await condition('second', 'Ready', { status: 'True' });
     });

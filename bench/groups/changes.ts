@@ -25,7 +25,7 @@ export const propagation: Group = {
   about: 'from a change on one node to its absence in the memory of the others; three agents, Redis Cluster',
   run: async ({ say }) => {
     await using stack = new Stack();
-    const { agents, writer, reader } = await threeAgents(stack);
+    const { agents, clients, writer, reader } = await threeAgents(stack);
     const eyes = await Eyes.open(
       stack,
       agents.map(({ address }) => address),
@@ -43,16 +43,27 @@ export const propagation: Group = {
     for (let i = 0; i < CHANGES; i++) fresh.push(await firstFresh(writer, reader, i));
     say('first fresh reads');
     const peer = await bentoTimes(stack);
-    const goal = {
-      text: 'p50 < 1 ms, p99 < 10 ms',
-      met: quantile(gone, 0.5) < 1 && quantile(gone, 0.99) < 10,
-    };
     return [
-      ...times('change begun → gone from all three L1', gone, peer.gone, 'bentocache, one other node', goal),
+      ...(await asAgentsSay(clients)),
+      ...times('change begun → gone from all three L1', gone, peer.gone, 'bentocache, one other node'),
       ...times('change begun → first fresh read elsewhere', fresh, peer.fresh, 'bentocache'),
     ];
   },
 };
+
+/** From the log's time to L1's, by the clock of Redis as each agent estimates it; the worst of them. */
+async function asAgentsSay(clients: readonly EdgeCacheClient[]): Promise<Row[]> {
+  const stats = await Promise.all(clients.map((client) => client.stats()));
+  const worst = (read: (events: NonNullable<(typeof stats)[0]['events']>) => number) =>
+    Math.max(...stats.map(({ events }) => (events === undefined ? Number.NaN : read(events))));
+  const p50 = worst(({ propagationP50Ms }) => propagationP50Ms);
+  const p99 = worst(({ propagationP99Ms }) => propagationP99Ms);
+  const what = 'logged in Redis → gone from L1, worst agent';
+  return [
+    { what: `${what}, p50`, unit: 'ms', ours: p50, goal: { text: '< 1 ms', met: p50 < 1 } },
+    { what: `${what}, p99`, unit: 'ms', ours: p99, goal: { text: '< 10 ms', met: p99 < 10 } },
+  ];
+}
 
 function times(what: string, ours: number[], peer: number[], name: string, goal?: Row['goal']): Row[] {
   return [0.5, 0.99].map((q) => ({

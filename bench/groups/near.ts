@@ -31,12 +31,13 @@ export const near: Group = {
       await bento.set({ key: keyOf(i), value: VALUE.toString('latin1'), ttl: '1h' });
       lru.set(keyOf(i), VALUE.toString('latin1'));
     }
-    const hit = (i: number) => client.getOrLoad(NAMESPACE, keyOf(i), async () => '', { codec: shared });
+    const factory = async () => '';
+    const options = { codec: shared };
+    const hit = (i: number) => client.getOrLoad(NAMESPACE, keyOf(i), factory, options);
     await until('all is held', async () => {
       for (let i = 0; i < KEYS; i++) await hit(i);
       return (client.nearStats?.entries ?? 0) >= KEYS;
     });
-    const factory = () => '';
     const [ours = 0, bentos = 0, bare = 0] = await inTurns(rounds, [
       () => rateOfMicrotasks(roundMs, hit),
       () => rateOfMicrotasks(roundMs, (i) => bento.getOrSet({ key: keyOf(i), factory, ttl: '1h' })),

@@ -39,16 +39,33 @@ forget_lost() {
   done
 }
 
-# The master with the fewest replicas.
+# The master with the fewest replicas, of those whose pods are there: one that has just died is not known as failed yet.
+# neediest_master SEED IP...
 neediest_master() {
-  ask "$1" cluster nodes | awk '
-    $3 ~ /master/ && $3 !~ /fail/ && NF > 8 { count[$1] += 0 }
-    $3 ~ /slave/ && $3 !~ /fail/ { count[$4] += 1; replica[$4] }
-    $3 ~ /master/ && $3 !~ /fail/ && NF > 8 { alive[$1] }
+  local seed=$1
+  shift
+  ask "$seed" cluster nodes | awk -v ips="$*" '
+    BEGIN { split(ips, list, " "); for (i in list) member[list[i]] }
+    { split($2, address, ":") }
+    $3 ~ /slave/ && $3 !~ /fail/ { count[$4] += 1 }
+    $3 ~ /master/ && $3 !~ /fail/ && NF > 8 && address[1] in member { alive[$1] }
     END { for (id in alive) print count[id] + 0, id }' | sort -n | awk 'NR == 1 { print $2 }'
 }
 
-# take_in SEED IP: a pod that knows only itself, or is a master without slots, becomes a replica.
+# Whether a pod serves nothing and copies nothing: a master without slots, or a replica of one that is gone or has lost
+# its slots to another replica. One whose slots have nobody else yet is left to its replicas. is_idle SEED IP
+is_idle() {
+  local seed=$1 ip=$2 role master
+  # A master without slots has eight words in its own line.
+  read -r role master < <(ask "$ip" cluster nodes | awk '$3 ~ /myself/ { print (NF > 8 ? "serving" : $3), $4 }')
+  case $role in
+    *master*) return 0 ;;
+    *slave*) ! ask "$seed" cluster nodes | awk -v id="$master" '$1 == id && NF > 8 { found = 1 } END { exit !found }' ;;
+    *) return 1 ;;
+  esac
+}
+
+# take_in SEED IP MEMBER...: a pod that knows only itself is met; one that is idle becomes a replica.
 take_in() {
   local seed=$1 ip=$2 master
   if [[ $(known_nodes "$ip") == 1 ]]; then
@@ -56,9 +73,8 @@ take_in() {
     ask "$seed" cluster meet "$ip" "$port" >/dev/null
     return
   fi
-  # A master without slots has eight words in its own line.
-  ask "$ip" cluster nodes | awk '$3 ~ /myself,master/ && NF == 8 { found = 1 } END { exit !found }' || return 0
-  master=$(neediest_master "$seed")
+  is_idle "$seed" "$ip" || return 0
+  master=$(neediest_master "$seed" "${@:3}")
   [[ -z $master ]] || echo "$ip replicates $master: $(ask "$ip" cluster replicate "$master")"
 }
 
@@ -67,7 +83,7 @@ while true; do
   mapfile -t ips < <(members)
   if seed=$(a_member "${ips[@]}"); then
     forget_lost "$seed" "${ips[@]}"
-    for ip in "${ips[@]}"; do take_in "$seed" "$ip"; done
+    for ip in "${ips[@]}"; do take_in "$seed" "$ip" "${ips[@]}"; done
   else
     form "${ips[@]}"
   fi

@@ -45,20 +45,44 @@ async function orders(): Promise<string[]> {
 }
 
 const replica = (ip: string) => `replica ${ip}:6379@16379 myself,slave other 0 0 1 connected`;
+const OTHER = `other ${OLD}:6379@16379 master - 0 0 1 connected 5462-16383`;
 
 test('a failed master is not forgotten while a replica has yet to take over its slots', async () => {
-  await sees(NEW, { slots: 10_922, nodes: [replica(NEW), DEAD] });
-  await sees(OLD, { slots: 16_384, nodes: [replica(OLD), `${DEAD} 0-5461`] });
+  await sees(NEW, { slots: 10_922, nodes: [replica(NEW), OTHER, DEAD] });
+  await sees(OLD, { slots: 16_384, nodes: [replica(OLD), OTHER, `${DEAD} 0-5461`] });
   expect(await orders()).toEqual([]);
 });
 
 test('a failed master whose slots have been taken over is forgotten by every pod', async () => {
-  for (const ip of [NEW, OLD]) await sees(ip, { slots: 16_384, nodes: [replica(ip), DEAD] });
+  for (const ip of [NEW, OLD]) await sees(ip, { slots: 16_384, nodes: [replica(ip), OTHER, DEAD] });
   expect(await orders()).toEqual([NEW, OLD].map((ip) => `-h ${ip} -p 6379 cluster forget dead`));
 });
 
 test('a pod that knows only itself is met', async () => {
   await sees(NEW, { slots: 0, nodes: [`new ${NEW}:6379@16379 myself,master - 0 0 0 connected`] });
-  await sees(OLD, { slots: 16_384, nodes: [replica(OLD), 'other'] });
+  await sees(OLD, { slots: 16_384, nodes: [replica(OLD), OTHER] });
   expect(await orders()).toEqual([`-h ${OLD} -p 6379 cluster meet ${NEW} 6379`]);
+});
+
+test('a master without slots becomes the replica of a master that is there', async () => {
+  const justDied = 'died 10.0.0.3:6379@16379 master - 0 0 1 connected 0-5461';
+  await sees(NEW, { slots: 10_922, nodes: [`new ${NEW}:6379@16379 myself,master - 0 0 0 connected`, OTHER] });
+  // Its address is no pod's any more, but it has not been silent for long enough to have failed.
+  await sees(OLD, { slots: 16_384, nodes: [`${OTHER.replace(' master', ' myself,master')}`, justDied] });
+  expect(await orders()).toEqual([`-h ${NEW} -p 6379 cluster replicate other`]);
+});
+
+test('a replica of a master that lost its slots to another replica becomes one of a master that has some', async () => {
+  await sees(NEW, { slots: 10_922, nodes: [replica(NEW).replace('other', 'dead'), OTHER, DEAD] });
+  await sees(OLD, { slots: 16_384, nodes: [`${OTHER.replace(' master', ' myself,master')}`] });
+  expect((await orders()).filter((order) => order.includes('replicate'))).toEqual([
+    `-h ${NEW} -p 6379 cluster replicate other`,
+  ]);
+});
+
+test('a replica of a failed master that still has its slots is left to take them over', async () => {
+  const failed = `${DEAD} 0-5461`;
+  await sees(NEW, { slots: 10_922, nodes: [replica(NEW).replace('other', 'dead'), OTHER, failed] });
+  await sees(OLD, { slots: 16_384, nodes: [`${OTHER.replace(' master', ' myself,master')}`, failed] });
+  expect(await orders()).toEqual([]);
 });

@@ -193,7 +193,7 @@ describe('a node', () => {
       '--timeout=180s',
     );
     await kubectl('uncordon', there.node);
-    await eventually('Redis is whole again', redisIsWhole, READY_MS);
+    await awaitRedis();
     expect(await missed.end()).toEqual([]);
     await awaitSettled(TIER, 2);
   });
@@ -201,7 +201,7 @@ describe('a node', () => {
 
 describe('a Redis master that is killed', () => {
   test('is replaced by its replica, and every key can be changed and read again', async () => {
-    await eventually('Redis is whole', redisIsWhole, READY_MS);
+    await awaitRedis();
     for (const key of KEYS) await here.put(SERVICE, { namespace: 'gpu_avail', key, value: 'before' });
     const [master] = await redisMasters();
     await killPod(master ?? '', EXAMPLE_NAMESPACE);
@@ -217,7 +217,7 @@ describe('a Redis master that is killed', () => {
       },
       60_000,
     );
-    await eventually('Redis is whole again', redisIsWhole, READY_MS);
+    await awaitRedis();
     await eventually(
       'Redis is seen',
       async () => conditionOf(await tierState(TIER), 'RedisReachable') === 'True',
@@ -231,7 +231,7 @@ describe('a Redis master that is killed', () => {
       .split('\n')
       .filter((line) => / (myself,)?master /.test(line))
       .map((line) => line.split(' ')[1]?.split(':')[0]);
-    const found = await pods('app.kubernetes.io/name=redis-cluster', EXAMPLE_NAMESPACE);
+    const found = await redisPods();
     // Not the pod that was asked: the next question goes to it.
     return found
       .filter(({ ip, name }) => addresses.includes(ip) && name !== 'redis-cluster-0')
@@ -239,9 +239,24 @@ describe('a Redis master that is killed', () => {
   }
 });
 
-async function redisIsWhole(): Promise<boolean> {
-  const found = await pods('app.kubernetes.io/name=redis-cluster', EXAMPLE_NAMESPACE);
-  return found.length === 6 && found.every((pod) => pod.isReady);
+const redisPods = (): Promise<Pod[]> => pods('app.kubernetes.io/name=redis-cluster', EXAMPLE_NAMESPACE);
+
+/** Until every pod is a master with slots or a replica that is up to date; if that does not come, says what each sees. */
+async function awaitRedis(): Promise<void> {
+  const isWhole = async () => {
+    const found = await redisPods();
+    return found.length === 6 && found.every((pod) => pod.isReady);
+  };
+  try {
+    await eventually('Redis is whole', isWhole, READY_MS);
+  } catch (error) {
+    const views = (await redisPods()).map(async ({ name, ip, isReady }) => {
+      const nodes = await kubectl('exec', name, '--', 'redis-cli', 'cluster', 'nodes').catch(String);
+      return `${name} ${ip}, ${isReady ? 'ready' : 'not ready'}, sees\n${nodes}`;
+    });
+    const keeper = await kubectl('logs', 'deployment/redis-cluster-keeper', '--tail=20').catch(String);
+    throw new Error([String(error), ...(await Promise.all(views)), 'keeper:', keeper].join('\n'));
+  }
 }
 
 async function agentOn(node: string): Promise<Pod> {

@@ -254,7 +254,7 @@ describe.skipIf(missing.length > 0)(
         'STATUS',
         'AGE',
       ]);
-      expect(stdout).toMatch(/first\s+us-east\s+edge\s+2\s+2\s+500\s+98\s+True/);
+      expect(stdout).toMatch(/first\s+us-east\s+edge\s+2\s+2\s+500\s+98\s+AgentsReady\s/);
       const explained = await run('kubectl', ['explain', 'ect.spec.namespaces'], { env });
       expect(explained.stdout).toContain('How long an entry lives in Redis (L2).');
     });

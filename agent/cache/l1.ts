@@ -135,6 +135,13 @@ export class L1 {
     this.#shrink();
   }
 
+  /** Whether a key has an entry that is older than a version and has not been invalidated. No use of it. */
+  holdsOlder(namespace: string, key: string, version: string): boolean {
+    const entry = this.#namespaces.get(namespace)?.store.peek(key);
+    if (entry === undefined || entry.epoch !== entry.scope.epoch) return false;
+    return compareVersions(entry.version, version) < 0;
+  }
+
   /** Drops a key's entry if it is older than a version. */
   invalidateKey(namespace: string, key: string, version: string): void {
     const state = this.#namespaces.get(namespace);

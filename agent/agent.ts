@@ -133,7 +133,12 @@ export class Agent {
       isApplied: (place, lane, version) =>
         this.#inbox.pendingOf(place, lane) === 0 && compareVersions(place.received, version) >= 0,
     });
-    this.#invalidator = new Invalidator({ l1: this.#l1, reader: this.#reader, watchers: this.#watchers });
+    this.#invalidator = new Invalidator({
+      rules: (namespace) => this.#namespaces.get(namespace),
+      l1: this.#l1,
+      reader: this.#reader,
+      watchers: this.#watchers,
+    });
     this.#outbox = new Outbox({
       maxItems: config.outbox.maxItems,
       maxBytes: config.outbox.maxBytes,
@@ -353,7 +358,8 @@ export class Agent {
     };
   }
 
-  #receive(partition: Partition, event: LoggedEvent): void {
+  #receive(partition: Partition, received: LoggedEvent): void {
+    const event = this.#invalidator.lighten(received);
     const { critical, bulk } = lanesOf(event, this.#namespaces);
     if (critical.length > 0) this.#inbox.add('critical', { partition, event, namespaces: critical });
     if (bulk.length > 0) this.#inbox.add('bulk', { partition, event, namespaces: bulk });
@@ -401,12 +407,12 @@ export class Agent {
 
   #apply({ partition, event, namespaces }: InboxItem): void {
     this.#applied += 1;
-    this.#invalidator.invalidate(partition.index, namespaces, event.keys, event.tags, event.version);
+    const ageMs = this.#feed.clock.since(event.logged_at_us);
+    this.#invalidator.apply(partition.index, namespaces, event, ageMs);
     partition.noteApplied(event.version);
     const { keys, tags, version, event_id: eventId } = event;
     for (const namespace of namespaces)
       this.#watchers.invalidated({ namespace, keys, tags, version, eventId });
-    const ageMs = this.#feed.clock.since(event.logged_at_us);
     if (ageMs === undefined) return;
     this.#propagation.add(ageMs);
     this.#metrics.propagation.observe(ageMs / 1000);

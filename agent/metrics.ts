@@ -53,6 +53,11 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
   );
   counter('l1_evictions', 'Entries evicted from memory for room.', () => l1.evictions);
   counter('l1_invalidations', 'Entries dropped from memory by events.', () => l1.invalidations);
+  counter(
+    'l1_replacements',
+    'Entries replaced in memory by the value that an event carried.',
+    () => reader.replaced,
+  );
   counter('events_received', 'Events received in order.', () => feed.counters.received);
   counter('events_applied', 'Events applied to memory.', sources.eventsApplied);
   counter('events_merged', 'Events merged with an equal one that was waiting.', () => inbox.merged);

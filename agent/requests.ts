@@ -1,5 +1,5 @@
 import { type InputProblem, InvalidInputError } from '../api/errors.ts';
-import { LIMITS } from '../api/event.ts';
+import { LIMITS } from '../api/limits.ts';
 import type { Namespace } from '../api/namespace.ts';
 import { AgentError } from './errors.ts';
 

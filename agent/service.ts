@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '../api/event.ts';
-import { LIMITS } from '../api/event.ts';
+import { LIMITS } from '../api/limits.ts';
 import type { Namespace } from '../api/namespace.ts';
 import type {
   ChangeResponse,
@@ -114,7 +114,8 @@ export class Service {
     }
     const event = this.#event({ ...eventFields(request.event, namespace, key) });
     const ttlMs = ttlOf(rules, request.ttlMs);
-    const put = { namespace, key, value, ttlMs, tags, ifVersion };
+    const push = rules.pushValueBytes > 0 && value.length <= rules.pushValueBytes;
+    const put = { namespace, key, value, ttlMs, tags, ifVersion, push };
     const response = await this.#make(
       {
         event,

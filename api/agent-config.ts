@@ -9,7 +9,15 @@ import {
 } from './namespace.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
-import { type EdgeCacheTier, L1_ENTRIES_BY_TIER, l1Schema, label, NODE_TIERS, sharedFields } from './tier.ts';
+import {
+  type EdgeCacheTier,
+  L1_ENTRIES_BY_TIER,
+  type L1Policy,
+  l1Schema,
+  label,
+  NODE_TIERS,
+  sharedFields,
+} from './tier.ts';
 
 const TCP_ADDRESS = String.raw`(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}`;
 /** The kernel takes no longer path: sun_path of unix(7) less its final zero. */
@@ -143,7 +151,12 @@ export interface RedisCredentials {
 /** Everything an agent runs by, with all defaults filled in. */
 export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'namespaces' | 'l1'> {
   readonly namespaces: readonly Namespace[];
-  readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly ttlSeconds: number };
+  readonly l1: {
+    readonly maxEntries: number;
+    readonly maxBytes: number;
+    readonly ttlSeconds: number;
+    readonly policy: L1Policy;
+  };
   readonly credentials: RedisCredentials;
 }
 
@@ -189,6 +202,7 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   EDGE_NODE_CACHE_TIER: [text, at('tier')],
   CACHE_ID: [text, at('cacheId')],
   CACHE_L1_SIZE: [wholeNumber, at('l1', 'maxEntries')],
+  CACHE_L1_POLICY: [text, at('l1', 'policy')],
   CACHE_ENABLE_EVENT_DRIVEN: [switchText, at('eventDriven')],
   CACHE_ENABLE_METRICS: [switchText, at('metrics')],
   CACHE_HEALTH_CHECK_INTERVAL: [wholeNumber, at('healthCheckIntervalSeconds')],
@@ -240,6 +254,7 @@ export function resolveAgentConfig(
       maxEntries: l1.maxEntries ?? L1_ENTRIES_BY_TIER[rest.tier],
       maxBytes: quantityToBytes(l1.maxBytes),
       ttlSeconds: l1.ttlSeconds,
+      policy: l1.policy,
     },
     credentials: {
       ...(env.REDIS_USERNAME ? { username: env.REDIS_USERNAME } : {}),

@@ -104,6 +104,7 @@ describe('the configuration of an agent', () => {
       EDGE_NODE_DATACENTER: 'ams1',
       EDGE_NODE_CACHE_TIER: 'global',
       CACHE_L1_SIZE: '77',
+      CACHE_L1_POLICY: 's3fifo',
       CACHE_ENABLE_EVENT_DRIVEN: 'false',
       CACHE_ENABLE_METRICS: 'false',
       CACHE_HEALTH_CHECK_INTERVAL: '9',
@@ -119,7 +120,7 @@ describe('the configuration of an agent', () => {
       region: 'eu-west',
       datacenter: 'ams1',
       tier: 'global',
-      l1: { maxEntries: 77, ttlSeconds: 7 },
+      l1: { maxEntries: 77, ttlSeconds: 7, policy: 's3fifo' },
       eventDriven: false,
       metrics: false,
       healthCheckIntervalSeconds: 9,
@@ -134,6 +135,13 @@ describe('the configuration of an agent', () => {
     expect(problemsOf(() => resolveAgentConfig({}, { REDIS_NODES: 'a:1', REDIS_HOST: 'b' }))).toContain(
       'REDIS_HOST',
     );
+  });
+
+  it('has the policy that chooses for itself unless it says another, and refuses an unknown one', () => {
+    expect(resolveAgentConfig({}, {}).l1.policy).toBe('default');
+    const said = problemsOf(() => resolveAgentConfig({}, { CACHE_L1_POLICY: 'lfu' }));
+    expect(said).toContain('l1.policy');
+    expect(said).toContain('must be default, lru, s3fifo or tinylfu');
   });
 
   it('never shows a password in what it says', () => {

@@ -1,16 +1,6 @@
 import { z } from 'zod';
+import { LIMITS } from './limits.ts';
 import { eventType, namespaceName } from './namespace.ts';
-
-/** Limits of the contract, in one place for agent, client and documentation. */
-export const LIMITS = {
-  keyBytes: 512,
-  tagBytes: 256,
-  tagsPerEntry: 32,
-  batchItems: 1024,
-  eventDataBytes: 64 * 1024,
-  /** Keys or tags that one invalidation may name. */
-  scopeItems: 1024,
-} as const;
 
 const utf8 = (max: number, what: string) =>
   z
@@ -63,5 +53,17 @@ export const loggedEventSchema = z.object({
   logged_at_us: z.number(),
   /** Agent that waits to hear that this was applied, if any. */
   confirm: z.string().max(253).optional(),
+  /**
+   * What a put wrote, where its namespace has it travel along. Only on the channel: in the log it would take room for as
+   * long as the log reaches back, and a replay has nobody waiting.
+   */
+  put: z
+    .object({
+      ttl_ms: z.number().int().positive(),
+      tags: z.array(tagText).max(LIMITS.tagsPerEntry),
+      /** Base64. */
+      value: z.string().max(Math.ceil(LIMITS.pushValueBytes / 3) * 4),
+    })
+    .optional(),
 });
 export type LoggedEvent = z.infer<typeof loggedEventSchema>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LIMITS } from './limits.ts';
 import { byteQuantity, quantityToBytes } from './quantity.ts';
 
 /** Event types that the product knows by name. The set is open: namespaces may list others. */
@@ -26,6 +27,8 @@ export const eventType = z
   .regex(/^[a-z][a-z0-9_]*$/, 'must be lower snake case, such as pricing_updated');
 
 const DAY_SECONDS = 86_400;
+/** Every agent gets every event: larger values would cost more on the way than a read of those that need them. */
+const MAX_PUSH_BYTES = LIMITS.pushValueBytes;
 
 function wholeNumber(min: number, max: number, unit: string) {
   const text = `must be a whole number of ${unit} from ${min} to ${max}`;
@@ -57,6 +60,11 @@ export const namespaceSchema = z.strictObject({
   maxValueBytes: wholeNumber(1, 16 * 1024 ** 2, 'bytes')
     .optional()
     .describe('Largest value accepted. Default 1048576.'),
+  pushValueBytes: wholeNumber(0, MAX_PUSH_BYTES, 'bytes')
+    .optional()
+    .describe(
+      'Values up to this size travel with the event of their change, so that agents which hold the key replace it instead of dropping it. Default 0: none do.',
+    ),
   staleIfErrorSeconds: wholeNumber(0, DAY_SECONDS, 'seconds')
     .optional()
     .describe(
@@ -83,6 +91,7 @@ export interface Namespace {
   readonly critical: boolean;
   readonly memoryLimitBytes: number;
   readonly maxValueBytes: number;
+  readonly pushValueBytes: number;
   readonly staleIfErrorSeconds: number;
   readonly minReplicas: number;
   readonly invalidatedBy: readonly string[];
@@ -157,6 +166,7 @@ export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number):
     critical: spec.critical ?? known.critical ?? false,
     memoryLimitBytes: quantityToBytes(spec.memoryLimit ?? known.memoryLimit ?? '100M'),
     maxValueBytes: spec.maxValueBytes ?? 1024 ** 2,
+    pushValueBytes: spec.pushValueBytes ?? 0,
     staleIfErrorSeconds: spec.staleIfErrorSeconds ?? 300,
     minReplicas: spec.minReplicas ?? 0,
     invalidatedBy: spec.invalidatedBy ?? (eventDriven ? (known.invalidatedBy ?? []) : []),

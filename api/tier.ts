@@ -19,6 +19,10 @@ export const L1_ENTRIES_BY_TIER: Readonly<Record<NodeTier, number>> = {
   global: 5000,
 };
 
+/** How an agent chooses what to keep in memory. */
+export const L1_POLICIES = ['default', 'lru', 's3fifo', 'tinylfu'] as const;
+export type L1Policy = (typeof L1_POLICIES)[number];
+
 export const label = (what: string) =>
   z
     .string()
@@ -48,6 +52,12 @@ export const l1Schema = z.strictObject({
     .default(30)
     .describe(
       'How long an entry stays in memory where the namespace does not say; never past its TTL in L2.',
+    ),
+  policy: z
+    .enum(L1_POLICIES, 'must be default, lru, s3fifo or tinylfu')
+    .default('default')
+    .describe(
+      'What stays in memory when it is full: default (the best of the others for the workload, chosen all the time), lru (least recently used leaves), s3fifo or tinylfu (W-TinyLFU).',
     ),
 });
 

@@ -6,6 +6,7 @@ import { InvalidInputError } from '../api/errors.ts';
 import { table } from '../hack/demo/report.ts';
 import { ensureRedisServer } from '../hack/local/redis-install.ts';
 import { confirm, propagation, writes } from './groups/changes.ts';
+import { churn } from './groups/churn.ts';
 import { fleet, footprint } from './groups/fleet.ts';
 import { batch, socket, stream } from './groups/lookups.ts';
 import { near } from './groups/near.ts';
@@ -21,6 +22,7 @@ const GROUPS: readonly Group[] = [
   propagation,
   confirm,
   writes,
+  churn,
   fleet,
   footprint,
 ];

@@ -1,7 +1,7 @@
 /** One line of the bench: a figure of ours, with a peer's of the same run where there is one. */
 export interface Row {
   readonly what: string;
-  readonly unit: 'per second' | 'ms' | 'MB' | 'share';
+  readonly unit: 'per second' | 'ms' | 'MB' | 'share' | 'percent' | 'reads';
   readonly ours: number;
   readonly peer?: { readonly name: string; readonly value: number };
   /** What was promised, and whether it holds. */
@@ -28,7 +28,7 @@ export interface BenchContext {
 /** Ours in terms of the peer: above 1 is better, whatever the unit. */
 export function ratioOf({ unit, ours, peer }: Row): number | undefined {
   if (peer === undefined) return undefined;
-  return unit === 'per second' ? ours / peer.value : peer.value / ours;
+  return unit === 'per second' || unit === 'percent' ? ours / peer.value : peer.value / ours;
 }
 
 export function toCells(row: Row): string[] {
@@ -48,5 +48,6 @@ export function toCells(row: Row): string[] {
 export function show(value: number, unit: Row['unit']): string {
   if (unit === 'per second') return `${Math.round(value).toLocaleString('en-US')}/s`;
   if (unit === 'share') return `${Math.round(value * 100)} % of a core`;
-  return `${value.toFixed(unit === 'ms' ? 2 : 0)} ${unit}`;
+  if (unit === 'percent') return `${value.toFixed(1)} %`;
+  return `${value.toFixed(unit === 'ms' || unit === 'reads' ? 2 : 0)} ${unit}`;
 }

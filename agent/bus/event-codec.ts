@@ -1,4 +1,5 @@
-import { LIMITS, type LoggedEvent, loggedEventSchema } from '../../api/event.ts';
+import { type LoggedEvent, loggedEventSchema } from '../../api/event.ts';
+import { LIMITS } from '../../api/limits.ts';
 
 /** A message that is not an event of this product; counted, logged and skipped. */
 export class PoisonedMessageError extends Error {

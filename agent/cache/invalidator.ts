@@ -1,9 +1,12 @@
+import type { LoggedEvent } from '../../api/event.ts';
+import type { Namespace } from '../../api/namespace.ts';
 import type { ChangePart } from '../l2/l2.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import type { L1 } from './l1.ts';
 import type { Reader } from './reader.ts';
 
 export interface InvalidatorOptions {
+  readonly rules: (namespace: string) => Namespace | undefined;
   readonly l1: L1;
   readonly reader: Reader;
   readonly watchers: Watchers;
@@ -15,6 +18,52 @@ export class Invalidator {
 
   constructor(options: InvalidatorOptions) {
     this.#options = options;
+  }
+
+  /**
+   * The event without the value that it carries, where memory has nothing that it could take the place of: what waits to
+   * be applied takes no more room than is of use.
+   */
+  lighten(event: LoggedEvent): LoggedEvent {
+    const { put, affected_namespaces: namespaces, keys, version } = event;
+    if (put === undefined) return event;
+    const [namespace = ''] = namespaces;
+    const [key = ''] = keys;
+    if (this.#options.l1.holdsOlder(namespace, key, version)) return event;
+    const { put: _, ...light } = event;
+    return light;
+  }
+
+  /**
+   * Applies an event to memory in some of its namespaces: what it names is replaced by the value that it carries, or dropped.
+   * @param ageMs milliseconds since it was logged; undefined where that is not known
+   */
+  apply(
+    partition: number,
+    namespaces: readonly string[],
+    event: LoggedEvent,
+    ageMs: number | undefined,
+  ): void {
+    if (this.#replace(partition, namespaces, event, ageMs)) return;
+    this.invalidate(partition, namespaces, event.keys, event.tags, event.version);
+  }
+
+  #replace(
+    partition: number,
+    namespaces: readonly string[],
+    { put, keys, version }: LoggedEvent,
+    ageMs: number | undefined,
+  ): boolean {
+    if (put === undefined || ageMs === undefined) return false;
+    const { reader, rules: rulesOf } = this.#options;
+    const [namespace = ''] = namespaces;
+    const [key = ''] = keys;
+    const rules = rulesOf(namespace);
+    if (rules === undefined || rules.pushValueBytes === 0) return false;
+    const entry = { version, value: Buffer.from(put.value, 'base64'), tags: put.tags, absent: false };
+    if (!reader.replace(rules, key, partition, entry, put.ttl_ms - ageMs)) return false;
+    reader.forgetFlight(partition, namespace, key);
+    return true;
   }
 
   /** Drops from memory what an event names in one partition, if it is older than a version. */

@@ -1,30 +1,11 @@
 import type { Namespace } from '../../api/namespace.ts';
 import { ownCopy } from '../../api/own-copy.ts';
+import type { L1Policy } from '../../api/tier.ts';
 import type { Entry } from '../l2/entry.ts';
 import { compareVersions } from '../l2/version.ts';
-import { LruStore } from './lru-store.ts';
+import { type L1Entry, type Scope, weigh } from './l1-entry.ts';
+import { createStore } from './policy/create-store.ts';
 import type { BoundedStore } from './store.ts';
-
-/** The entries of one namespace in one partition; they all go when its epoch moves on. */
-interface Scope {
-  epoch: number;
-}
-
-/** An entry in memory. Values are never handed out for writing: they are encoded straight into answers. */
-export interface L1Entry {
-  readonly version: string;
-  readonly value: Buffer;
-  readonly absent: boolean;
-  readonly tags: readonly string[];
-  readonly partition: number;
-  /** Monotonic milliseconds after which L1 no longer answers with it. */
-  freshUntil: number;
-  /** Monotonic milliseconds at which it ends in L2. */
-  readonly endsAt: number;
-  readonly scope: Scope;
-  readonly epoch: number;
-  readonly weight: number;
-}
 
 export interface L1NamespaceStats {
   readonly entries: number;
@@ -35,19 +16,18 @@ export interface L1NamespaceStats {
 export interface L1Limits {
   readonly maxEntries: number;
   readonly maxBytes: number;
+  /** What to keep when there is no room for all. Default: default. */
+  readonly policy?: L1Policy;
 }
 
 interface NamespaceState {
   rules: Namespace;
-  readonly store: BoundedStore<L1Entry>;
+  store: BoundedStore<L1Entry>;
   readonly scopes: Scope[];
   /** Keys in memory by tag. */
   readonly keysByTag: Map<string, Set<string>>;
   invalidations: number;
 }
-
-/** Beside key, value and tags: the entry's object, its slots in map and list, the Buffer's own head. */
-const OVERHEAD_BYTES = 240;
 
 /** The agent's memory: bounded in entries and bytes, in all and per namespace. */
 export class L1 {
@@ -90,6 +70,7 @@ export class L1 {
    * from now on.
    */
   configure(namespaces: readonly Namespace[], limits: L1Limits, now: number): void {
+    const isOtherPolicy = policyOf(limits) !== policyOf(this.#limits);
     this.#limits = limits;
     const names = new Set(namespaces.map(({ name }) => name));
     for (const [name, state] of this.#namespaces) {
@@ -101,7 +82,7 @@ export class L1 {
     for (const rules of namespaces) {
       const state = this.#namespaces.get(rules.name);
       if (state === undefined) this.#namespaces.set(rules.name, this.#newState(rules));
-      else this.#change(state, rules, now);
+      else this.#change(state, rules, isOtherPolicy, now);
     }
     this.#shrink();
   }
@@ -128,7 +109,8 @@ export class L1 {
     const old = state.store.peek(key);
     if (old !== undefined) {
       if (old.epoch === old.scope.epoch && compareVersions(old.version, entry.version) > 0) return;
-      this.#remove(state, key, old);
+      // Its place is kept: the policy's memory of a key outlives one version of it.
+      this.#account(state, key, old);
     }
     const { version, absent, tags } = entry;
     // A slice would keep the whole reply of Redis alive behind a few bytes of it.
@@ -151,6 +133,13 @@ export class L1 {
     this.#tag(state, key, tags);
     if (!state.store.set(key, kept, weight)) return;
     this.#shrink();
+  }
+
+  /** Whether a key has an entry that is older than a version and has not been invalidated. No use of it. */
+  holdsOlder(namespace: string, key: string, version: string): boolean {
+    const entry = this.#namespaces.get(namespace)?.store.peek(key);
+    if (entry === undefined || entry.epoch !== entry.scope.epoch) return false;
+    return compareVersions(entry.version, version) < 0;
   }
 
   /** Drops a key's entry if it is older than a version. */
@@ -212,30 +201,47 @@ export class L1 {
   }
 
   #newState(rules: Namespace): NamespaceState {
-    const state: NamespaceState = {
+    return {
       rules,
       scopes: Array.from({ length: this.#partitions }, () => ({ epoch: 0 })),
       keysByTag: new Map(),
       invalidations: 0,
-      store: new LruStore<L1Entry>({
-        maxEntries: this.#limits.maxEntries,
-        maxWeight: Math.min(rules.memoryLimitBytes, this.#limits.maxBytes),
-        onEvict: (key, entry) => {
-          this.#evictions += 1;
-          this.#account(state, key, entry);
-        },
-      }),
+      store: this.#newStore(rules),
     };
-    return state;
   }
 
-  #change(state: NamespaceState, rules: Namespace, now: number): void {
+  #newStore(rules: Namespace): BoundedStore<L1Entry> {
+    const { name } = rules;
+    return createStore<L1Entry>(policyOf(this.#limits), {
+      ...this.#boundsOf(rules),
+      onEvict: (key, entry) => {
+        this.#evictions += 1;
+        const state = this.#namespaces.get(name);
+        if (state !== undefined) this.#account(state, key, entry);
+      },
+    });
+  }
+
+  #boundsOf(rules: Namespace): { readonly maxEntries: number; readonly maxWeight: number } {
+    const { maxEntries, maxBytes } = this.#limits;
+    return { maxEntries, maxWeight: Math.min(rules.memoryLimitBytes, maxBytes) };
+  }
+
+  #change(state: NamespaceState, rules: Namespace, isOtherPolicy: boolean, now: number): void {
     const latest = now + rules.l1TtlSeconds * 1000;
     if (rules.l1TtlSeconds < state.rules.l1TtlSeconds) {
       for (const [, entry] of state.store.entries()) entry.freshUntil = Math.min(entry.freshUntil, latest);
     }
     state.rules = rules;
-    state.store.resize(this.#limits.maxEntries, Math.min(rules.memoryLimitBytes, this.#limits.maxBytes));
+    const { maxEntries, maxWeight } = this.#boundsOf(rules);
+    if (!isOtherPolicy) {
+      state.store.resize(maxEntries, maxWeight);
+      return;
+    }
+    const old = state.store;
+    state.store = this.#newStore(rules);
+    // The one most worth keeping last, so that what does not fit is what was worth least.
+    for (const [key, entry] of [...old.entries()].reverse()) state.store.set(key, entry, entry.weight);
   }
 
   /** While there is too much in all, the namespace that holds the most gives; so a flood evicts itself. */
@@ -292,8 +298,6 @@ export class L1 {
   }
 }
 
-function weigh(key: string, value: Buffer, tags: readonly string[]): number {
-  let weight = OVERHEAD_BYTES + Buffer.byteLength(key) + value.length;
-  for (const tag of tags) weight += Buffer.byteLength(tag);
-  return weight;
+function policyOf({ policy }: L1Limits): L1Policy {
+  return policy ?? 'default';
 }

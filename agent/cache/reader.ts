@@ -3,10 +3,12 @@ import type { Namespace } from '../../api/namespace.ts';
 import type { Lane } from '../bus/inbox.ts';
 import type { Partition } from '../bus/partition.ts';
 import { RedisUnavailableError } from '../errors.ts';
+import type { Entry } from '../l2/entry.ts';
 import type { L2, ReadItem, ReadResult } from '../l2/l2.ts';
 import { compareVersions } from '../l2/version.ts';
 import { type Answer, DEGRADED, miss, NO_TAGS, SOURCE } from './answer.ts';
-import type { L1, L1Entry } from './l1.ts';
+import type { L1 } from './l1.ts';
+import type { L1Entry } from './l1-entry.ts';
 import { Limiter } from './limiter.ts';
 
 /** A lookup that has been checked: its namespace is known and its key within limits. */
@@ -95,6 +97,8 @@ export class Reader {
     staleServed: 0,
     degraded: 0,
   };
+  /** Entries that an event's value took the place of. */
+  replaced = 0;
   readonly byNamespace = new Map<string, NamespaceReads>();
   readonly #options: ReaderOptions;
   readonly #flights: Map<string, Flight>[];
@@ -168,17 +172,28 @@ export class Reader {
   }
 
   /** Keeps what a change of this agent's own wrote, if nothing applied since may have replaced it. */
-  keepOwn(
-    rules: Namespace,
-    key: string,
-    partition: number,
-    entry: Parameters<L1['set']>[3],
-    ttlMs: number,
-  ): void {
+  keepOwn(rules: Namespace, key: string, partition: number, entry: Entry, ttlMs: number): void {
     const { l1, partitions, now } = this.#options;
     const place = partitions[partition];
     if (place === undefined || !place.current || compareVersions(place.applied, entry.version) > 0) return;
     l1.set(rules.name, key, partition, entry, ttlMs, now());
+  }
+
+  /**
+   * Puts what an event carried in the place of what memory holds of its key.
+   * @param entry with the event's version; the event is the next to be applied of those that name the key.
+   * @returns false where it may not be kept; then the event's version invalidates what is held, as without a value.
+   */
+  replace(rules: Namespace, key: string, partition: number, entry: Entry, ttlMs: number): boolean {
+    const { l1, partitions, now, isQueued } = this.#options;
+    const place = partitions[partition];
+    if (place === undefined || !place.current || ttlMs <= 0) return false;
+    if (compareVersions(place.applied, entry.version) > 0) return false;
+    if (!l1.holdsOlder(rules.name, key, entry.version)) return false;
+    if (isQueued(partition, rules.name, key, entry.tags)) return false;
+    l1.set(rules.name, key, partition, entry, ttlMs, now());
+    this.replaced += 1;
+    return true;
   }
 
   #mayAnswer(rules: Namespace, partition: number, time: number, minVersion: string): boolean {

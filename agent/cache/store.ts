@@ -1,6 +1,3 @@
-/** Why an entry left a store without being asked to. */
-export type EvictionReason = 'capacity' | 'expired';
-
 /**
  * A bounded map with an eviction policy: what L1 keeps the entries of one namespace in.
  * Weights are bytes. Implementations do no I/O and never throw for a known key.
@@ -10,7 +7,10 @@ export interface BoundedStore<V> {
   get(key: string): V | undefined;
   /** Looks up without counting as a use. */
   peek(key: string): V | undefined;
-  /** Adds or replaces, evicting others as needed. Returns false where the policy did not admit it. */
+  /**
+   * Adds or replaces, evicting others as needed. Returns false where the policy did not admit it: then neither it
+   * nor what it was to replace is there. An entry that is replaced keeps its standing.
+   */
   set(key: string, value: V, weight: number): boolean;
   delete(key: string): boolean;
   clear(): void;
@@ -28,6 +28,6 @@ export interface BoundedStoreOptions<V> {
   readonly maxEntries: number;
   /** Bytes; at least 1. */
   readonly maxWeight: number;
-  /** Called for each entry that the policy evicts, replaces or refuses; not for `delete` and `clear`. */
+  /** Called for each entry that the policy evicts or refuses; not for what `set` replaces, `delete` and `clear`. */
   readonly onEvict?: (key: string, value: V) => void;
 }

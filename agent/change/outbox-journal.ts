@@ -25,6 +25,7 @@ const partSchema = z.object({
       tags: z.array(z.string()),
       ifVersion: z.string(),
       base: z.string(),
+      push: z.boolean().default(false),
     })
     .optional(),
   keys: z.array(scope),

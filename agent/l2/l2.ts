@@ -43,6 +43,8 @@ export interface PutPart {
   readonly ifVersion: string;
   /** For a put that had to wait: overwrite nothing newer than this version, but invalidate it. Empty: do not look. */
   readonly base: string;
+  /** Whether the value travels with the event. */
+  readonly push: boolean;
 }
 
 /** What one change does in one partition. */
@@ -257,7 +259,7 @@ export class L2 {
     args.push(put === undefined ? 0 : 1, part.keys.length, markers, logAgeMs, part.confirm ? 1 : 0);
     if (put !== undefined) {
       args.push(put.ifVersion, put.base, put.ttlMs, 0, encodeTags(put.tags), put.value);
-      args.push(names.tagMarkerPrefix(put.namespace));
+      args.push(names.tagMarkerPrefix(put.namespace), put.push ? pushedJson(put) : '');
     }
     return { keys, args };
   }
@@ -285,6 +287,11 @@ export class L2 {
     }
     return changed[1];
   }
+}
+
+/** What a message says of a put beyond what the log keeps, closing brace included. */
+function pushedJson({ ttlMs, tags, value }: PutPart): string {
+  return `,"put":${JSON.stringify({ ttl_ms: ttlMs, tags, value: value.toString('base64') })}}`;
 }
 
 async function guard<T>(reply: Promise<T>): Promise<T> {

@@ -7,7 +7,7 @@ import { desiredChildren } from './desired.ts';
 
 const everything = {
   datacenter: 'dc-1',
-  l1: { maxEntries: 100, maxBytes: '32Mi' },
+  l1: { maxEntries: 100, maxBytes: '32Mi', policy: 's3fifo' },
   redis: {
     mode: 'sentinel',
     nodes: ['s-0:26379', 's-1:26379'],

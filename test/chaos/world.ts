@@ -120,7 +120,14 @@ async function startAgent(
       redis: { mode: 'cluster', nodes: cluster.nodes, commandTimeoutMs: 500 },
       namespaces: [
         // One replica each must have a change: a failover may then lose nothing that was acknowledged.
-        { name: PUT_NAMESPACE, critical: true, ttlSeconds: 60, minReplicas: 1 },
+        {
+          name: PUT_NAMESPACE,
+          critical: true,
+          ttlSeconds: 60,
+          minReplicas: 1,
+          // All but the first send values with their events, and put them in the place of what they hold.
+          pushValueBytes: name === 'agent-0' ? 0 : 1_024,
+        },
         { name: LOAD_NAMESPACE, critical: true, ttlSeconds: 60, minReplicas: 1 },
         { name: BULK_NAMESPACE, ttlSeconds: 60 },
       ],

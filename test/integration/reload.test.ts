@@ -53,7 +53,7 @@ async function push(to: TestAgent, body: string, key: KeyObject = privateKey) {
 }
 
 describe('a reload', () => {
-  it('changes namespaces and sizes at once, keeps what is held, and is named in Stats', async () => {
+  it('changes namespaces, sizes and policy at once, keeps what is held, and is named in Stats', async () => {
     const file = aFile(1);
     const to = await start(file);
     const { client } = to;
@@ -63,7 +63,7 @@ describe('a reload', () => {
 
     const next = JSON.stringify(
       aFile(2, {
-        l1: { maxEntries: 77 },
+        l1: { maxEntries: 77, policy: 'lru' },
         namespaces: [
           { name: 'a', ttlSeconds: 2 * MINUTE },
           { name: 'b', ttlSeconds: MINUTE },

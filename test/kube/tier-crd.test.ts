@@ -86,7 +86,7 @@ describe.skipIf(binaries === undefined)('the CRD on a real API server', () => {
       cacheId: 'marketplace',
       partitions: 32,
       maxStalenessMs: 500,
-      l1: { maxEntries: 100, maxBytes: '32Mi', ttlSeconds: 10 },
+      l1: { maxEntries: 100, maxBytes: '32Mi', ttlSeconds: 10, policy: 'tinylfu' },
       namespaces: [
         { name: 'a', ttlSeconds: 10, l1TtlSeconds: 5, eventDriven: true, critical: true, memoryLimit: '10M' },
         { name: 'historical' },

@@ -35,6 +35,11 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     good({ l1: { maxBytes: '64 MB' } }),
     'must be a whole number of bytes with an optional unit k, M, G, Ki, Mi or Gi, such as 100M',
   ],
+  [
+    'an unknown policy',
+    good({ l1: { policy: 'lfu' } }),
+    'Unsupported value: "lfu": supported values: "default", "lru", "s3fifo", "tinylfu"',
+  ],
   ['a text for a number', good({ l1: { ttlSeconds: '30s' } }), 'spec.l1.ttlSeconds: Invalid value: "string"'],
   [
     'more L1 than memory',

@@ -2,7 +2,8 @@
 -- KEYS: meta, log, deduplication, namespace marker, agents, [entry, lease] of a put,
 --       then [entry, lease] of each key to invalidate, then the markers to set.
 -- ARGV: event id, body, channel, log length, deduplication ms, number put (0, 1), number of keys, number of markers,
---       log age ms, whether somebody waits for the agents to apply it (0, 1), and for a put: condition, base, TTL ms, flags, tags, value, prefix of tag markers.
+--       log age ms, whether somebody waits for the agents to apply it (0, 1), and for a put: condition, base, TTL ms, flags, tags, value, prefix of tag markers,
+--       what the message says beyond the log: JSON behind the event's last field, or empty.
 -- Returns {outcome, version, age of the log in ms, agents as id, '<renewals>:<max staleness>', ...};
 -- outcome: applied, duplicate, conflict (with the version that stands), superseded. Agents only where asked for.
 local event_id, body, channel = ARGV[1], ARGV[2], ARGV[3]
@@ -71,5 +72,6 @@ redis.call('XADD', KEYS[2], 'MAXLEN', '~', log_length, id, 'event', json)
 redis.call('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f', math.max(0, ms - log_age_ms)))
 redis.call('HSET', KEYS[1], 'last', id, 'last_event_id', event_id)
 redis.call('SET', KEYS[3], id, 'PX', dedup_ms)
+if op == 'put' and ARGV[18] ~= '' then json = string.sub(json, 1, -2) .. ARGV[18] end
 redis.call('SPUBLISH', channel, json)
 return answer(outcome, id)

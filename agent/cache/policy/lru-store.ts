@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { BoundedStore, BoundedStoreOptions } from './store.ts';
+import type { BoundedStore, BoundedStoreOptions } from '../store.ts';
 
 /** {@link BoundedStore} that evicts the least recently used. */
 export class LruStore<V extends object> implements BoundedStore<V> {
@@ -31,6 +31,7 @@ export class LruStore<V extends object> implements BoundedStore<V> {
   set(key: string, value: V, weight: number): boolean {
     // lru-cache drops what is larger than the whole without a word, and callers count on one.
     if (weight > this.#cache.maxSize) {
+      this.#cache.delete(key);
       this.#onEvict?.(key, value);
       return false;
     }
@@ -58,6 +59,7 @@ export class LruStore<V extends object> implements BoundedStore<V> {
 
   resize(maxEntries: number, maxWeight: number): void {
     const old = this.#cache;
+    if (maxEntries === old.max && maxWeight === old.maxSize) return;
     this.#cache = this.#build(maxEntries, maxWeight);
     // From the least to the most recently used, so that what does not fit is what was used longest ago.
     for (const [key, value] of old.rentries()) {
@@ -71,8 +73,8 @@ export class LruStore<V extends object> implements BoundedStore<V> {
       max: maxEntries,
       maxSize: maxWeight,
       dispose: (value, key, reason) => {
-        // `delete` and `clear` are the caller's own doing; an eviction is news to it.
-        if (reason !== 'delete' && !this.#clearing) this.#onEvict?.(key, value);
+        // The others are the caller's own doing; an eviction is news to it.
+        if (reason === 'evict' && !this.#clearing) this.#onEvict?.(key, value);
       },
     });
   }

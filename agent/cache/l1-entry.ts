@@ -1,0 +1,30 @@
+/** The entries of one namespace in one partition; they all go when its epoch moves on. */
+export interface Scope {
+  epoch: number;
+}
+
+/** An entry in memory. Values are never handed out for writing: they are encoded straight into answers. */
+export interface L1Entry {
+  readonly version: string;
+  readonly value: Buffer;
+  readonly absent: boolean;
+  readonly tags: readonly string[];
+  readonly partition: number;
+  /** Monotonic milliseconds after which L1 no longer answers with it. */
+  freshUntil: number;
+  /** Monotonic milliseconds at which it ends in L2. */
+  readonly endsAt: number;
+  readonly scope: Scope;
+  readonly epoch: number;
+  readonly weight: number;
+}
+
+/** Beside key, value and tags: the entry's object, its slots in map and list, the Buffer's own head. */
+const OVERHEAD_BYTES = 240;
+
+/** What an entry counts for, in bytes. */
+export function weigh(key: string, value: Buffer, tags: readonly string[]): number {
+  let weight = OVERHEAD_BYTES + Buffer.byteLength(key) + value.length;
+  for (const tag of tags) weight += Buffer.byteLength(tag);
+  return weight;
+}

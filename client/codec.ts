@@ -1,6 +1,9 @@
 import { EdgeCacheError } from './errors.ts';
 
-/** How values become bytes and back. Decoding makes a fresh value each time, so no caller can change the cache. */
+/**
+ * How values become bytes and back. Decoding makes a fresh value each time, so no caller can change the cache; the bytes
+ * are part of a larger message, which lives for as long as they are kept.
+ */
 export interface Codec<T> {
   encode(value: T): Buffer;
   decode(bytes: Buffer): T;

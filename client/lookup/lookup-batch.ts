@@ -1,6 +1,7 @@
 import { EdgeCacheService, type GetRequest } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import type { AgentPool } from '../agent-pool.ts';
 import { EdgeCacheError, fromRefusal } from '../errors.ts';
+import { decodeBatch } from './batch-decoder.ts';
 import type { Bounded } from './deadlines.ts';
 import type { Asked, PendingLookup } from './pending-lookup.ts';
 
@@ -118,6 +119,7 @@ export async function batchGet(
   wantTags: boolean,
 ): Promise<Asked[]> {
   const request = { id: 0, items: [...items], split: false, wantTags, refreshBelowMs: 0 };
-  const { message, node, agent } = await pool.call(EdgeCacheService.batchGet, request, deadlineMs);
+  const method = { ...EdgeCacheService.batchGet, responseDeserialize: decodeBatch };
+  const { message, node, agent } = await pool.call(method, request, deadlineMs);
   return message.items.map((answer) => ({ answer, node, agent }));
 }

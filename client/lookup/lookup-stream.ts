@@ -6,6 +6,7 @@ import {
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { type AgentLink, identityOf } from '../agent-link.ts';
 import { fromRefusal } from '../errors.ts';
+import { decodeBatch } from './batch-decoder.ts';
 import type { LookupBatch } from './lookup-batch.ts';
 
 export interface LookupStreamHandlers {
@@ -45,7 +46,7 @@ export class LookupStream {
     this.#wantTags = wantTags;
     this.#now = now;
     this.#handlers = handlers;
-    const stream = link.stream(EdgeCacheService.lookup);
+    const stream = link.stream({ ...EdgeCacheService.lookup, responseDeserialize: decodeBatch });
     this.#stream = stream;
     stream.on('metadata', (metadata: Metadata) => {
       this.#identity = identityOf(metadata);

@@ -203,6 +203,7 @@ function hints(stack: Stack, hottest: string): string[] {
   return [
     '',
     'Ask it things from another terminal:',
+    `  bin/edgecache top --address ${stack.nodes.map(({ agent }) => agent.address).join(',')}`,
     `  curl -s http://127.0.0.1:${first.agent.httpPort}/statusz`,
     `  curl -s http://127.0.0.1:${first.agent.httpPort}/metrics`,
     `  grpcurl -plaintext -d '${request}' ${first.agent.address} edgecache.v1.EdgeCache/Get`,

@@ -1,5 +1,5 @@
+import { TIER_LABEL } from '../../api/well-known.ts';
 import { fieldAt, type KubeObject } from '../kube/object.ts';
-import { TIER_LABEL } from '../manifests/names.ts';
 
 /** One agent as the EndpointSlices of a tier's headless Service know it. */
 export interface AgentEndpoint {

@@ -1,10 +1,11 @@
+import { TIER_LABEL } from '../../api/well-known.ts';
 import { isInvalid, isNotFound, NameTakenError } from '../errors.ts';
 import { apply, mergePatch } from '../kube/apply.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { asStored, correction, hasDrifted } from '../kube/drift.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { CHILD_RESOURCES, childResourceOf, type Resource } from '../kube/resources.ts';
-import { APPLIED_HASH_ANNOTATION, isOwnedBy, TIER_LABEL } from '../manifests/names.ts';
+import { APPLIED_HASH_ANNOTATION, isOwnedBy } from '../manifests/names.ts';
 
 /** What was done to a child. */
 export type Outcome = 'unchanged' | 'created' | 'updated' | 'corrected' | 'pruned';

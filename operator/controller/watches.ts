@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { TIER_LABEL } from '../../api/well-known.ts';
 import { tierKeyOf } from '../agents/endpoints.ts';
 import { isNotFound } from '../errors.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -18,7 +19,7 @@ import {
   TIERS,
 } from '../kube/resources.ts';
 import { canonicalJson } from '../manifests/canonical.ts';
-import { ENDPOINTS_LABEL, MANAGED_SELECTOR, TIER_LABEL } from '../manifests/names.ts';
+import { ENDPOINTS_LABEL, MANAGED_SELECTOR } from '../manifests/names.ts';
 import type { ChildCache } from './children.ts';
 
 export interface WatchHandlers {

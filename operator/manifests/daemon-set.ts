@@ -1,3 +1,4 @@
+import { GRPC_PORT, HTTP_PORT } from '../../api/well-known.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { BuildContext } from './context.ts';
 import {
@@ -6,8 +7,6 @@ import {
   CONFIG_FILE,
   childLabels,
   childName,
-  GRPC_PORT,
-  HTTP_PORT,
   OUTBOX_DIR,
   selectorLabels,
 } from './names.ts';

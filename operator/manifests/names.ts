@@ -1,10 +1,10 @@
+import { TIER_LABEL } from '../../api/well-known.ts';
 import type { KubeObject, OwnerReference } from '../kube/object.ts';
 import { TIERS } from '../kube/resources.ts';
 
 /** Names, labels and references that all children of a tier share. */
 
 export const MANAGED_BY = 'edgecache-operator';
-export const TIER_LABEL = 'edgecache.dev/tier';
 /** Marks the Service, and so the EndpointSlices, that list the agents one by one. */
 export const ENDPOINTS_LABEL = 'edgecache.dev/endpoints';
 export const PAUSED_ANNOTATION = 'edgecache.dev/paused';
@@ -12,8 +12,6 @@ export const APPLIED_HASH_ANNOTATION = 'edgecache.dev/applied-hash';
 export const COLD_HASH_ANNOTATION = 'edgecache.dev/cold-config-hash';
 export const CONFIG_HASH_ANNOTATION = 'edgecache.dev/config-hash';
 
-export const GRPC_PORT = 7480;
-export const HTTP_PORT = 7481;
 export const CONFIG_DIR = '/etc/edgecache';
 export const CONFIG_FILE = 'agent.json';
 export const OUTBOX_DIR = '/var/lib/edgecache/outbox';

@@ -1,7 +1,8 @@
 import { splitHostPort } from '../../api/redis.ts';
+import { GRPC_PORT, HTTP_PORT } from '../../api/well-known.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { BuildContext } from './context.ts';
-import { childLabels, childName, GRPC_PORT, HTTP_PORT, selectorLabels } from './names.ts';
+import { childLabels, childName, selectorLabels } from './names.ts';
 
 const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 const tcp = (port: number) => ({ protocol: 'TCP', port });

@@ -1,14 +1,7 @@
+import { GRPC_PORT, HTTP_PORT } from '../../api/well-known.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { BuildContext } from './context.ts';
-import {
-  childLabels,
-  childName,
-  ENDPOINTS_LABEL,
-  GRPC_PORT,
-  HTTP_PORT,
-  headlessName,
-  selectorLabels,
-} from './names.ts';
+import { childLabels, childName, ENDPOINTS_LABEL, headlessName, selectorLabels } from './names.ts';
 
 const GRPC = { name: 'grpc', port: GRPC_PORT, targetPort: 'grpc', protocol: 'TCP', appProtocol: 'grpc' };
 const HTTP = { name: 'http', port: HTTP_PORT, targetPort: 'http', protocol: 'TCP', appProtocol: 'http' };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OPERATOR_NAMESPACE, RELEASE } from '../../hack/cluster/settings.ts';
 import { eventually } from '../../operator/testing/eventually.ts';
-import { helm, kubectl, NAMESPACE } from './support/cluster.ts';
+import { edgecache, helm, kubectl, NAMESPACE } from './support/cluster.ts';
 import { ensureInstalled } from './support/install.ts';
 import { connectClients, type NodeClient, SOURCE_L1, serviceOf } from './support/node-client.ts';
 import { agentsOf, conditionOf, deleteTiers, makeTier, tierState } from './support/tiers.ts';
@@ -56,6 +56,22 @@ test('kubectl get shows a tier at a glance', async () => {
     expect.arrayContaining(['NAME', 'REGION', 'TIER', 'DESIRED', 'READY', 'L1', 'STATUS', 'AGE']),
   );
   expect(table).toMatch(/lookup\s+us-east\s+edge\s+2\s+2\s+500/);
+});
+
+test('the command line finds the agents of a tier from outside the cluster', async () => {
+  const tier = ['-n', NAMESPACE, '--tier', 'lookup'];
+  const nodes = clients.map((client) => client.node);
+  const stats = (await edgecache('stats', ...tier, '--json')).trim().split('\n');
+  expect(stats.map((line) => Reflect.get(JSON.parse(line), 'nodeId'))).toEqual(nodes);
+  await edgecache('put', 'gpu_avail', 'gpu/cli', '{"free":true}', '--confirm', ...tier);
+  expect(await edgecache('get', 'gpu_avail', 'gpu/cli', ...tier)).toBe('{"free":true}');
+  const traced = await edgecache('doctor', 'gpu_avail', 'gpu/cli', ...tier);
+  for (const node of nodes) expect(traced).toContain(node);
+  expect(await edgecache('health', ...tier)).toMatch(/healthy/);
+  expect(await edgecache('tiers', '-n', NAMESPACE)).toMatch(/lookup\s+us-east\s+edge\s+2\/2.*AgentsReady/);
+  await expect(edgecache('stats', '-n', NAMESPACE, '--tier', 'none')).rejects.toThrow(
+    'no agent of tier none runs in namespace',
+  );
 });
 
 test('a pod’s lookup is answered by the agent of its own node', async () => {

@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { inject } from 'vitest';
 import { z } from 'zod';
 import { run } from '../../../hack/cluster/commands.ts';
 import type { PreparedCluster } from '../../../hack/cluster/prepare.ts';
+import { ROOT } from '../../../hack/cluster/settings.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -30,6 +32,11 @@ export function kubectl(...args: readonly string[]): Promise<string> {
 
 export function helm(...args: readonly string[]): Promise<string> {
   return run('helm', args, { kubeConfig: inject('cluster').kubeConfig });
+}
+
+/** The project's command line, from outside the cluster, as a plugin of kubectl. */
+export function edgecache(...args: readonly string[]): Promise<string> {
+  return run(join(ROOT, 'bin/kubectl-edgecache'), args, { kubeConfig: inject('cluster').kubeConfig });
 }
 
 export async function apply(manifest: unknown, ...args: readonly string[]): Promise<string> {

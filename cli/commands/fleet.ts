@@ -1,0 +1,301 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatsResponse } from '../../client/edge-cache-client.ts';
+import type { Asked } from '../agents.ts';
+import { CliError, type Command, type Context, EXIT } from '../command.ts';
+import { AGENT_OPTIONS, durationOf, scopeOf } from '../find-agents.ts';
+import { Cluster } from '../kube/cluster.ts';
+import { duration, percent, type Screen, short } from '../screen.ts';
+
+const NONE = '-';
+const ERROR_WIDTH = 60;
+
+export const stats: Command = {
+  name: 'stats',
+  usage: '',
+  summary: 'what each agent holds and has done, and each namespace',
+  words: [0, 0],
+  options: AGENT_OPTIONS,
+  examples: ['edgecache stats', 'edgecache stats -A --json | jq -r .node'],
+  run: async ({ agents, screen }) => {
+    const asked = await (await agents()).stats();
+    if (screen.json) for (const one of asked) screen.printJson(toJson(one));
+    else {
+      screen.table([AGENT_HEAD, ...asked.map((one) => agentRow(screen, one))]);
+      const found = asked.flatMap(({ value }) => value ?? []);
+      if (found.length > 0) {
+        screen.print();
+        screen.table([NAMESPACE_HEAD, ...namespaceRows(found)]);
+      }
+    }
+    return exitOf(asked);
+  },
+};
+
+export const health: Command = {
+  name: 'health',
+  usage: '',
+  summary: 'whether each agent is well; exit code 1 if one is not',
+  words: [0, 0],
+  options: AGENT_OPTIONS,
+  examples: ['edgecache health && echo all is well'],
+  run: async ({ agents, screen }) => {
+    const asked = await (await agents()).stats();
+    if (screen.json) {
+      for (const { name, value, error } of asked)
+        screen.printJson({ name, status: value?.status ?? 'unreachable', error: error?.message });
+    } else {
+      const rows = asked.map(({ name, value, error }) => [
+        name,
+        statusText(screen, value?.status),
+        value === undefined ? (error?.message ?? '').slice(0, ERROR_WIDTH) : whatIsWrong(value),
+      ]);
+      screen.table([['AGENT', 'STATUS', ''], ...rows]);
+    }
+    return asked.every(({ value }) => value?.status === 'healthy') ? EXIT.ok : EXIT.failed;
+  },
+};
+
+export const top: Command = {
+  name: 'top',
+  usage: '',
+  summary: 'what agents do now, live',
+  details: 'Ends with Ctrl-C, or after --count looks.',
+  words: [0, 0],
+  options: {
+    ...AGENT_OPTIONS,
+    every: { type: 'string', value: 'DURATION', help: 'time between two looks (default 1s)' },
+    count: { type: 'string', value: 'N', help: 'looks before it ends (default: no end)' },
+  },
+  examples: ['edgecache top', 'edgecache top --every 5s --count 3 --json'],
+  run: async (context) => {
+    const { given, screen, signal, now } = context;
+    const everyMs = durationOf(given, 'every') ?? 1_000;
+    const count = countOf(given.text('count'));
+    const agents = await context.agents();
+    let before = new Map<string, StatsResponse>();
+    let at = now();
+    for (let look = 0; look < count && !signal.aborted; look++) {
+      const asked = await agents.stats();
+      const seconds = look === 0 ? 0 : (now() - at) / 1000;
+      at = now();
+      showTop(screen, asked, before, seconds);
+      before = new Map(asked.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])));
+      if (look + 1 < count) await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+    }
+    return EXIT.ok;
+  },
+};
+
+export const tiers: Command = {
+  name: 'tiers',
+  usage: '',
+  summary: 'the EdgeCacheTiers of a cluster, and how they are',
+  words: [0, 0],
+  options: Object.fromEntries(
+    ['namespace', 'all-namespaces', 'context'].flatMap((name) => {
+      const option = AGENT_OPTIONS[name];
+      return option === undefined ? [] : [[name, option]];
+    }),
+  ),
+  examples: ['edgecache tiers -A'],
+  run: async ({ given, screen }) => {
+    const cluster = new Cluster(scopeOf(given));
+    const found = await cluster.tiers();
+    if (screen.json) {
+      for (const { metadata, spec, status } of found)
+        screen.printJson({ namespace: metadata.namespace, name: metadata.name, spec, status });
+      return EXIT.ok;
+    }
+    if (found.length === 0) {
+      screen.note(`no EdgeCacheTier in ${cluster.namespace ?? 'the cluster'}; -A looks in all namespaces`);
+      return EXIT.ok;
+    }
+    const rows = found.map(({ metadata, spec, status }) => {
+      const ready = status.conditions?.find(({ type }) => type === 'Ready');
+      const isWell = ready?.status === 'True';
+      return [
+        metadata.namespace,
+        metadata.name,
+        spec.region,
+        spec.tier,
+        `${status.readyAgents ?? 0}/${status.desiredAgents ?? 0}`,
+        status.hitPercent === undefined ? NONE : `${status.hitPercent} %`,
+        status.propagationP99Ms === undefined ? NONE : `${status.propagationP99Ms} ms`,
+        screen.style(isWell ? 'green' : 'red', ready?.reason ?? 'Unknown'),
+        isWell
+          ? ''
+          : (ready?.message ?? 'the operator has not said anything of it yet').slice(0, ERROR_WIDTH),
+      ];
+    });
+    screen.table([['NAMESPACE', 'TIER', 'REGION', 'KIND', 'READY', 'HITS', 'P99', 'STATUS', ''], ...rows]);
+    return EXIT.ok;
+  },
+};
+
+const AGENT_HEAD = [
+  'AGENT',
+  'NODE',
+  'STATUS',
+  'UP',
+  'ENTRIES',
+  'BYTES',
+  'L1 HITS',
+  'HITS',
+  'EVENTS',
+  'P99',
+  'REDIS',
+];
+const NAMESPACE_HEAD = ['NAMESPACE', 'ENTRIES', 'BYTES', 'HITS', 'DROPPED', 'TTL', 'RULES'];
+
+function agentRow(screen: Screen, { name, value, error }: Asked<StatsResponse>): string[] {
+  if (value === undefined)
+    return [name, NONE, statusText(screen, undefined), (error?.message ?? '').slice(0, ERROR_WIDTH)];
+  const { l1, l2, events, redis } = value;
+  return [
+    name,
+    value.nodeId,
+    statusText(screen, value.status),
+    duration(value.uptimeMs),
+    `${l1?.entries ?? 0}/${l1?.maxEntries ?? 0}`,
+    short(l1?.bytes ?? 0),
+    percent(l1?.hitRatio ?? 0),
+    percent(totalRatio(l1, l2)),
+    short(events?.processed ?? 0),
+    `${(events?.propagationP99Ms ?? 0).toFixed(1)} ms`,
+    redis?.connected === true ? `${Math.round(redis.memoryUsedMb)} MB` : 'away',
+  ];
+}
+
+function totalRatio(l1: StatsResponse['l1'], l2: StatsResponse['l2']): number {
+  const [memory, redis, missed] = [l1?.hits ?? 0, l2?.hits ?? 0, (l2?.misses ?? 0) + (l2?.errors ?? 0)];
+  const all = memory + redis + missed;
+  return all === 0 ? 0 : (memory + redis) / all;
+}
+
+/** Sums over the agents. */
+function namespaceRows(found: readonly StatsResponse[]): string[][] {
+  const names = [...new Set(found.flatMap(({ namespaces }) => namespaces.map(({ name }) => name)))];
+  return names.map((name) => {
+    const each = found.flatMap(({ namespaces }) => namespaces.filter((one) => one.name === name));
+    const sum = (read: (one: (typeof each)[0]) => number) =>
+      each.reduce((total, one) => total + read(one), 0);
+    const [hits, misses] = [sum((one) => one.hits), sum((one) => one.misses)];
+    const [first] = each;
+    const rules = [first?.critical ? 'critical' : '', first?.eventDriven ? 'event-driven' : ''];
+    return [
+      name,
+      short(sum(({ entries }) => entries)),
+      short(sum(({ bytes }) => bytes)),
+      hits + misses === 0 ? NONE : percent(hits / (hits + misses)),
+      short(sum(({ invalidations }) => invalidations)),
+      duration(first?.ttlMs ?? 0),
+      rules.filter((rule) => rule !== '').join(', '),
+    ];
+  });
+}
+
+const TOP_HEAD = [
+  'AGENT',
+  'STATUS',
+  'LOOKUPS/S',
+  'L1 HITS',
+  'HITS',
+  'EVENTS/S',
+  'P99',
+  'ENTRIES',
+  'INBOX',
+  'OUTBOX',
+];
+
+function showTop(
+  screen: Screen,
+  asked: readonly Asked<StatsResponse>[],
+  before: ReadonlyMap<string, StatsResponse>,
+  seconds: number,
+): void {
+  const rows = asked.map(({ name, value }) => {
+    if (value === undefined) return { name, status: 'unreachable' };
+    return { name, status: value.status, ...rates(value, before.get(name), seconds) };
+  });
+  if (screen.json) {
+    for (const row of rows) screen.printJson(row);
+    return;
+  }
+  screen.clear();
+  screen.table([
+    TOP_HEAD,
+    ...rows.map((row) => {
+      const status = statusText(screen, row.status);
+      if (!('lookups' in row)) return [row.name, status];
+      const { lookups, l1Hits, hits, events, p99Ms, entries, inbox, outbox } = row;
+      // Before a second look there is nothing to compare with.
+      const rate = (value: number) => (seconds === 0 ? NONE : short(value));
+      return [
+        row.name,
+        status,
+        rate(lookups),
+        percent(l1Hits),
+        percent(hits),
+        rate(events),
+        `${p99Ms.toFixed(1)} ms`,
+        String(entries),
+        String(inbox),
+        outbox === 0 ? '0' : screen.style('yellow', String(outbox)),
+      ];
+    }),
+  ]);
+}
+
+/** What was done since the look before; since its start where there was none, or the agent is another. */
+function rates(value: StatsResponse, last: StatsResponse | undefined, seconds: number) {
+  const old = last !== undefined && last.uptimeMs <= value.uptimeMs ? last : undefined;
+  const since = (read: (stats: StatsResponse) => number | undefined) =>
+    (read(value) ?? 0) - (old === undefined ? 0 : (read(old) ?? 0));
+  const [l1Hits, l1Misses] = [since(({ l1 }) => l1?.hits), since(({ l1 }) => l1?.misses)];
+  const l2Hits = since(({ l2 }) => l2?.hits);
+  const all = l1Hits + l1Misses;
+  const per = seconds === 0 ? 0 : 1 / seconds;
+  return {
+    lookups: all * per,
+    l1Hits: all === 0 ? 0 : l1Hits / all,
+    // Several callers may share one read of Redis.
+    hits: all === 0 ? 0 : Math.min(1, (l1Hits + l2Hits) / all),
+    events: since(({ events }) => events?.processed) * per,
+    p99Ms: value.events?.propagationP99Ms ?? 0,
+    entries: value.l1?.entries ?? 0,
+    inbox: value.events?.inboxSize ?? 0,
+    outbox: value.events?.outboxSize ?? 0,
+  };
+}
+
+function statusText(screen: Screen, status: string | undefined): string {
+  if (status === 'healthy') return screen.style('green', status);
+  return screen.style(status === 'degraded' ? 'yellow' : 'red', status ?? 'unreachable');
+}
+
+function whatIsWrong({ redis, events }: StatsResponse): string {
+  if (redis?.connected !== true)
+    return 'Redis is out of its reach: changes are queued, critical lookups go to loaders';
+  if (!redis.pubsubActive) return 'not every partition is heard: critical lookups are answered from Redis';
+  return (events?.outboxSize ?? 0) > 0 ? `${events?.outboxSize} changes wait to be sent` : '';
+}
+
+function exitOf(asked: readonly Asked<StatsResponse>[]): number {
+  return asked.every(({ error }) => error === undefined) ? EXIT.ok : EXIT.failed;
+}
+
+function toJson({ name, value, error }: Asked<StatsResponse>): unknown {
+  return { name, ...(value ?? { error: error?.message }) };
+}
+
+function countOf(text: string | undefined): number {
+  if (text === undefined) return Number.POSITIVE_INFINITY;
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new CliError(`--count: ${JSON.stringify(text)} must be a whole number above 0`, EXIT.usage);
+}
+
+/** For other commands that need every agent's statistics. */
+export async function allStats({ agents }: Context): Promise<Asked<StatsResponse>[]> {
+  return (await agents()).stats();
+}

@@ -5,6 +5,7 @@ import { RedisCluster } from '../../hack/local/redis-cluster.ts';
 import { type Fault, FaultProxy } from './proxy.ts';
 
 export const CHAOS_STALENESS_MS = 1_000;
+export const CHAOS_PARTITIONS = 16;
 export const PUT_NAMESPACE = 'chaos_put';
 export const LOAD_NAMESPACE = 'chaos_load';
 export const BULK_NAMESPACE = 'chaos_bulk';
@@ -115,6 +116,7 @@ async function startAgent(
     env: { LOG_LEVEL: 'info', NODE_OPTIONS: '--inspect-port=0', ...env },
     file: {
       cacheId: 'chaos',
+      partitions: CHAOS_PARTITIONS,
       maxStalenessMs: CHAOS_STALENESS_MS,
       l1: { maxEntries: 60 },
       redis: { mode: 'cluster', nodes: cluster.nodes, commandTimeoutMs: 500 },

@@ -340,6 +340,7 @@ export class Agent {
     return {
       config: () => this.#config,
       l1: this.#l1,
+      l2: this.#l2,
       reader: this.#reader,
       feed: this.#feed,
       inbox: this.#inbox,

@@ -58,6 +58,17 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
     'Entries replaced in memory by the value that an event carried.',
     () => reader.replaced,
   );
+  counter('l2_unreadable', 'Entries in Redis that this agent cannot read.', () => sources.l2.unreadable);
+  counter(
+    'compression_plain_bytes',
+    'Bytes of values that were above compressAboveBytes, before.',
+    () => sources.l2.compression.plainBytes,
+  );
+  counter(
+    'compression_stored_bytes',
+    'Bytes of the same as they were stored.',
+    () => sources.l2.compression.storedBytes,
+  );
   counter('events_received', 'Events received in order.', () => feed.counters.received);
   counter('events_applied', 'Events applied to memory.', sources.eventsApplied);
   counter('events_merged', 'Events merged with an equal one that was waiting.', () => inbox.merged);

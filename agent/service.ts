@@ -115,7 +115,8 @@ export class Service {
     const event = this.#event({ ...eventFields(request.event, namespace, key) });
     const ttlMs = ttlOf(rules, request.ttlMs);
     const push = rules.pushValueBytes > 0 && value.length <= rules.pushValueBytes;
-    const put = { namespace, key, value, ttlMs, tags, ifVersion, push };
+    const { compressAboveBytes } = rules;
+    const put = { namespace, key, value, ttlMs, tags, ifVersion, push, compressAboveBytes };
     const response = await this.#make(
       {
         event,
@@ -174,7 +175,9 @@ export class Service {
     checkLeaseToken(leaseToken);
     const value = absent ? Buffer.alloc(0) : request.value;
     const ttlMs = ttlOf(rules, request.ttlMs);
-    const version = await this.#options.l2.fill({ namespace, key, value, ttlMs, tags, absent, leaseToken });
+    const { compressAboveBytes } = rules;
+    const filled = { namespace, key, value, ttlMs, tags, absent, leaseToken, compressAboveBytes };
+    const version = await this.#options.l2.fill(filled);
     if (version === undefined) return { accepted: false, version: '', ttlMs: 0 };
     const { reader, l2 } = this.#options;
     reader.keepOwn(rules, key, l2.partitionOf(namespace, key), { version, value, tags, absent }, ttlMs);

@@ -7,6 +7,7 @@ import type { L1 } from './cache/l1.ts';
 import type { Reader } from './cache/reader.ts';
 import type { Changes } from './change/changes.ts';
 import type { Outbox } from './change/outbox.ts';
+import type { L2 } from './l2/l2.ts';
 import type { RecentDurations } from './propagation.ts';
 import type { CommandConnections } from './redis/connections.ts';
 import type { RedisMemory } from './redis/redis-info.ts';
@@ -16,6 +17,7 @@ import type { Watchers } from './watch/watchers.ts';
 export interface StatsSources {
   readonly config: () => AgentConfig;
   readonly l1: L1;
+  readonly l2: L2;
   readonly reader: Reader;
   readonly feed: Feed;
   readonly inbox: Inbox;
@@ -76,7 +78,15 @@ export function collectStats(sources: StatsSources): StatsResponse {
       evictions: l1.evictions,
       hitRatio: ratio(l1Hits, l1Misses),
     },
-    l2: { hits: l2Hits, misses: l2Misses, errors: l2Errors, hitRatio: ratio(l2Hits, l2Misses) },
+    l2: {
+      hits: l2Hits,
+      misses: l2Misses,
+      errors: l2Errors,
+      hitRatio: ratio(l2Hits, l2Misses),
+      plainBytes: sources.l2.compression.plainBytes,
+      storedBytes: sources.l2.compression.storedBytes,
+      unreadable: sources.l2.unreadable,
+    },
     events: eventStats(sources),
     redis: redisStats(sources),
     audit: { reads: sources.audit.reads, violations: sources.audit.violationCount },

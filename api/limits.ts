@@ -5,6 +5,8 @@ export const LIMITS = {
   tagsPerEntry: 32,
   batchItems: 1024,
   eventDataBytes: 64 * 1024,
+  /** Largest value that any namespace may allow. */
+  valueBytes: 16 * 1024 ** 2,
   /** Largest value that an event may carry. */
   pushValueBytes: 16 * 1024,
   /** Keys or tags that one invalidation may name. */

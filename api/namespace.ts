@@ -57,13 +57,18 @@ export const namespaceSchema = z.strictObject({
   memoryLimit: byteQuantity
     .optional()
     .describe('Most memory that its entries may take in one agent, for example 100M. Default 100M.'),
-  maxValueBytes: wholeNumber(1, 16 * 1024 ** 2, 'bytes')
+  maxValueBytes: wholeNumber(1, LIMITS.valueBytes, 'bytes')
     .optional()
     .describe('Largest value accepted. Default 1048576.'),
   pushValueBytes: wholeNumber(0, MAX_PUSH_BYTES, 'bytes')
     .optional()
     .describe(
       'Values up to this size travel with the event of their change, so that agents which hold the key replace it instead of dropping it. Default 0: none do.',
+    ),
+  compressAboveBytes: wholeNumber(0, LIMITS.valueBytes, 'bytes')
+    .optional()
+    .describe(
+      'Values above this size are compressed in Redis (zstd) where that saves a tenth or more; agents and clients have them plain. Default 0: none are.',
     ),
   staleIfErrorSeconds: wholeNumber(0, DAY_SECONDS, 'seconds')
     .optional()
@@ -92,6 +97,7 @@ export interface Namespace {
   readonly memoryLimitBytes: number;
   readonly maxValueBytes: number;
   readonly pushValueBytes: number;
+  readonly compressAboveBytes: number;
   readonly staleIfErrorSeconds: number;
   readonly minReplicas: number;
   readonly invalidatedBy: readonly string[];
@@ -167,6 +173,7 @@ export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number):
     memoryLimitBytes: quantityToBytes(spec.memoryLimit ?? known.memoryLimit ?? '100M'),
     maxValueBytes: spec.maxValueBytes ?? 1024 ** 2,
     pushValueBytes: spec.pushValueBytes ?? 0,
+    compressAboveBytes: spec.compressAboveBytes ?? 0,
     staleIfErrorSeconds: spec.staleIfErrorSeconds ?? 300,
     minReplicas: spec.minReplicas ?? 0,
     invalidatedBy: spec.invalidatedBy ?? (eventDriven ? (known.invalidatedBy ?? []) : []),

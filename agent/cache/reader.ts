@@ -304,6 +304,11 @@ export class Reader {
         const answer = toAnswer(result.entry, SOURCE.l2, result.ttlMs, lookup.wantTags);
         return result.leaseToken === '' ? answer : { ...answer, leaseToken: result.leaseToken };
       }
+      if (result.unreadable) {
+        this.counters.l2Errors += 1;
+        this.counters.degraded += 1;
+        return DEGRADED;
+      }
       this.counters.l2Misses += 1;
       reads.misses += 1;
       const old = result.retryAfterMs > 0 ? this.#expired(lookup, result.head) : undefined;

@@ -26,6 +26,7 @@ const partSchema = z.object({
       ifVersion: z.string(),
       base: z.string(),
       push: z.boolean().default(false),
+      compressAboveBytes: z.number().default(0),
     })
     .optional(),
   keys: z.array(scope),

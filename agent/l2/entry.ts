@@ -7,10 +7,20 @@ export interface Entry {
   readonly absent: boolean;
 }
 
+/** An entry whose value is encoded in a way that this agent does not know, or is broken. */
+export class UnreadableEntryError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'UnreadableEntryError';
+  }
+}
+
 const NEWLINE = 10;
 const NO_TAGS: readonly string[] = [];
-/** In the header's flags. */
+/** In the header's flags, added up. */
 export const ABSENT_FLAG = 1;
+export const ZSTD_FLAG = 2;
+const KNOWN_FLAGS = ABSENT_FLAG | ZSTD_FLAG;
 
 /** Tags in the form that entries store; nothing for none, so that the scripts need not parse. */
 export function encodeTags(tags: readonly string[]): string {
@@ -19,9 +29,11 @@ export function encodeTags(tags: readonly string[]): string {
 
 /**
  * Parses `<version> <flags> <bytes of tags>\n<tags as JSON><value>`.
+ * @param unpack gives the plain value of a compressed one
  * @throws Error where something else than this product wrote the key.
+ * @throws UnreadableEntryError
  */
-export function parseEntry(raw: Buffer): Entry {
+export function parseEntry(raw: Buffer, unpack: (bytes: Buffer) => Buffer): Entry {
   const end = raw.indexOf(NEWLINE);
   const header = end < 0 ? [] : raw.toString('latin1', 0, end).split(' ');
   const [version, flags, tagBytes] = header;
@@ -31,7 +43,20 @@ export function parseEntry(raw: Buffer): Entry {
   const valueStart = end + 1 + Number(tagBytes);
   const tags: readonly string[] =
     valueStart === end + 1 ? NO_TAGS : parseTags(raw.toString('utf8', end + 1, valueStart));
-  return { version, tags, absent: Number(flags) === ABSENT_FLAG, value: raw.subarray(valueStart) };
+  const bits = Number(flags);
+  if ((bits & ~KNOWN_FLAGS) !== 0)
+    throw new UnreadableEntryError(`an entry has the flags ${flags}, which only a later release knows`);
+  const stored = raw.subarray(valueStart);
+  const value = (bits & ZSTD_FLAG) === 0 ? stored : unpacked(stored, unpack);
+  return { version, tags, absent: (bits & ABSENT_FLAG) !== 0, value };
+}
+
+function unpacked(stored: Buffer, unpack: (bytes: Buffer) => Buffer): Buffer {
+  try {
+    return unpack(stored);
+  } catch (error) {
+    throw new UnreadableEntryError('a compressed entry cannot be unpacked', { cause: error });
+  }
 }
 
 function parseTags(json: string): readonly string[] {

@@ -5,6 +5,8 @@ import { PartitionKeys } from './keys.ts';
 import { partitionOf } from './partition.ts';
 import { compareVersions, isVersion } from './version.ts';
 
+const plain = (bytes: Buffer) => bytes;
+
 describe('versions', () => {
   it('are ordered as numbers, fills after the event that they followed', () => {
     const ordered = ['0-0', '9-0', '10-0', '10-0.1', '10-0.2', '10-0.10', '10-1', '10-2.1', '11-0'];
@@ -90,7 +92,7 @@ describe('an entry in Redis', () => {
         (tags, bytes, absent) => {
           const text = encodeTags(tags);
           const head = `5-1 ${absent ? 1 : 0} ${Buffer.byteLength(text)}\n${text}`;
-          const entry = parseEntry(Buffer.concat([Buffer.from(head), bytes]));
+          const entry = parseEntry(Buffer.concat([Buffer.from(head), bytes]), plain);
           expect(entry.tags).toEqual(tags);
           expect(entry.absent).toBe(absent);
           expect(entry.version).toBe('5-1');
@@ -101,6 +103,6 @@ describe('an entry in Redis', () => {
   });
 
   it('that something else wrote is refused with what is wrong', () => {
-    expect(() => parseEntry(Buffer.from('hello'))).toThrow(/something else writes to the keys/);
+    expect(() => parseEntry(Buffer.from('hello'), plain)).toThrow(/something else writes to the keys/);
   });
 });

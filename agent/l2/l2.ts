@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { fromRedis, RedisUnavailableError } from '../errors.ts';
-import { ABSENT_FLAG, type Entry, encodeTags, parseEntry } from './entry.ts';
+import { Compression } from './compression.ts';
+import { ABSENT_FLAG, type Entry, encodeTags, parseEntry, UnreadableEntryError, ZSTD_FLAG } from './entry.ts';
 import { PartitionKeys } from './keys.ts';
 import { partitionOf } from './partition.ts';
 
@@ -31,6 +32,8 @@ export interface ReadResult {
   readonly ttlMs: number;
   readonly leaseToken: string;
   readonly retryAfterMs: number;
+  /** There is an entry, but not one that this agent can read: what it is nobody here can tell. */
+  readonly unreadable: boolean;
 }
 
 export interface PutPart {
@@ -45,6 +48,8 @@ export interface PutPart {
   readonly base: string;
   /** Whether the value travels with the event. */
   readonly push: boolean;
+  /** Size above which the value is compressed; 0: never. */
+  readonly compressAboveBytes: number;
 }
 
 /** What one change does in one partition. */
@@ -84,6 +89,8 @@ export interface FillRequest {
   readonly tags: readonly string[];
   readonly absent: boolean;
   readonly leaseToken: string;
+  /** Size above which the value is compressed; 0: never. */
+  readonly compressAboveBytes: number;
 }
 
 export interface L2Options {
@@ -110,6 +117,9 @@ type Arg = string | Buffer | number;
 /** The shared cache in Redis: each method is one atomic script of one partition. */
 export class L2 {
   readonly options: L2Options;
+  readonly compression = new Compression();
+  /** Entries that could not be read, since the start. */
+  unreadable = 0;
   readonly #next: () => Redis | Cluster;
   readonly #keys: readonly PartitionKeys[];
   #renewals = 0;
@@ -143,7 +153,7 @@ export class L2 {
     const reply = await guard(this.#next().ecGetBuffer(keys.length, ...keys, ...args));
     if (!Array.isArray(reply)) throw unexpected('get', reply);
     const head = text(reply[0]);
-    return items.map((_, index) => toReadResult(head, reply[index + 2]));
+    return items.map((_, index) => this.#toReadResult(head, reply[index + 2]));
   }
 
   /** @throws RedisUnavailableError: the change may or may not have been made; the same event id may be sent again. */
@@ -179,8 +189,9 @@ export class L2 {
       names.namespaceMarker(namespace),
       ...tags.map((tag) => prefix + tag),
     ];
-    const flags = request.absent ? ABSENT_FLAG : 0;
-    const args: Arg[] = [request.leaseToken, request.ttlMs, flags, encodeTags(tags), request.value];
+    const { bytes, isCompressed } = this.compression.pack(request.value, request.compressAboveBytes);
+    const flags = (request.absent ? ABSENT_FLAG : 0) | (isCompressed ? ZSTD_FLAG : 0);
+    const args: Arg[] = [request.leaseToken, request.ttlMs, flags, encodeTags(tags), bytes];
     const reply = await guard(this.#next().ecFill(keys.length, ...keys, ...args));
     return typeof reply === 'string' ? reply : undefined;
   }
@@ -237,6 +248,21 @@ export class L2 {
     return entries.map(([, fields]) => fields[1] ?? '');
   }
 
+  #toReadResult(head: string, reply: unknown): ReadResult {
+    if (!Array.isArray(reply)) throw unexpected('get', reply);
+    const [first, second, third] = reply;
+    const result = { head, ttlMs: 0, leaseToken: '', retryAfterMs: 0, unreadable: false };
+    if (!Buffer.isBuffer(first)) return { ...result, leaseToken: text(second), retryAfterMs: Number(third) };
+    try {
+      const entry = parseEntry(first, (bytes) => this.compression.unpack(bytes));
+      return { ...result, entry, ttlMs: Math.max(0, Number(second)), leaseToken: text(third) };
+    } catch (error) {
+      if (!(error instanceof UnreadableEntryError)) throw error;
+      this.unreadable += 1;
+      return { ...result, unreadable: true };
+    }
+  }
+
   #changeArguments(part: ChangePart): { keys: Arg[]; args: Arg[] } {
     const names = this.keysOf(part.partition);
     const { put } = part;
@@ -258,7 +284,9 @@ export class L2 {
     const args: Arg[] = [part.eventId, part.body, names.channel, logLength, dedupMs];
     args.push(put === undefined ? 0 : 1, part.keys.length, markers, logAgeMs, part.confirm ? 1 : 0);
     if (put !== undefined) {
-      args.push(put.ifVersion, put.base, put.ttlMs, 0, encodeTags(put.tags), put.value);
+      const { bytes, isCompressed } = this.compression.pack(put.value, put.compressAboveBytes);
+      const flags = isCompressed ? ZSTD_FLAG : 0;
+      args.push(put.ifVersion, put.base, put.ttlMs, flags, encodeTags(put.tags), bytes);
       args.push(names.tagMarkerPrefix(put.namespace), put.push ? pushedJson(put) : '');
     }
     return { keys, args };
@@ -300,21 +328,6 @@ async function guard<T>(reply: Promise<T>): Promise<T> {
   } catch (error) {
     throw fromRedis(error);
   }
-}
-
-function toReadResult(head: string, reply: unknown): ReadResult {
-  if (!Array.isArray(reply)) throw unexpected('get', reply);
-  const [first, second, third] = reply;
-  if (Buffer.isBuffer(first)) {
-    return {
-      head,
-      entry: parseEntry(first),
-      ttlMs: Math.max(0, Number(second)),
-      leaseToken: text(third),
-      retryAfterMs: 0,
-    };
-  }
-  return { head, ttlMs: 0, leaseToken: text(second), retryAfterMs: Number(third) };
 }
 
 /** RESP3 may give a hash as pairs or as one flat list. */

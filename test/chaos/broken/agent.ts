@@ -44,7 +44,17 @@ function noFillLease(): void {
   L2.prototype.fill = async function ({ namespace, key, value, ttlMs, tags }) {
     const partition = this.partitionOf(namespace, key);
     const eventId = `broken-${Math.random().toString(36).slice(2)}`;
-    const put = { namespace, key, value, ttlMs, tags, ifVersion: '', base: '', push: false };
+    const put = {
+      namespace,
+      key,
+      value,
+      ttlMs,
+      tags,
+      ifVersion: '',
+      base: '',
+      push: false,
+      compressAboveBytes: 0,
+    };
     const event = {
       event_id: eventId,
       event_type: 'broken',

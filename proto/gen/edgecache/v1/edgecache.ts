@@ -342,6 +342,9 @@ export interface StatsResponse_L2 {
   misses: number;
   errors: number;
   hitRatio: number;
+  plainBytes: number;
+  storedBytes: number;
+  unreadable: number;
 }
 
 export interface StatsResponse_Events {
@@ -3201,7 +3204,7 @@ export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
 };
 
 function createBaseStatsResponse_L2(): StatsResponse_L2 {
-  return { hits: 0, misses: 0, errors: 0, hitRatio: 0 };
+  return { hits: 0, misses: 0, errors: 0, hitRatio: 0, plainBytes: 0, storedBytes: 0, unreadable: 0 };
 }
 
 export const StatsResponse_L2: MessageFns<StatsResponse_L2> = {
@@ -3217,6 +3220,15 @@ export const StatsResponse_L2: MessageFns<StatsResponse_L2> = {
     }
     if (message.hitRatio !== 0) {
       writer.uint32(33).double(message.hitRatio);
+    }
+    if (message.plainBytes !== 0) {
+      writer.uint32(40).uint64(message.plainBytes);
+    }
+    if (message.storedBytes !== 0) {
+      writer.uint32(48).uint64(message.storedBytes);
+    }
+    if (message.unreadable !== 0) {
+      writer.uint32(56).uint64(message.unreadable);
     }
     return writer;
   },
@@ -3266,6 +3278,30 @@ export const StatsResponse_L2: MessageFns<StatsResponse_L2> = {
             message.hitRatio = reader.double();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.plainBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.storedBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.unreadable = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3287,6 +3323,9 @@ export const StatsResponse_L2: MessageFns<StatsResponse_L2> = {
     message.misses = object.misses ?? 0;
     message.errors = object.errors ?? 0;
     message.hitRatio = object.hitRatio ?? 0;
+    message.plainBytes = object.plainBytes ?? 0;
+    message.storedBytes = object.storedBytes ?? 0;
+    message.unreadable = object.unreadable ?? 0;
     return message;
   },
 };

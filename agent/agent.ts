@@ -23,6 +23,8 @@ import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
 import { L2, L2_DEFAULTS } from './l2/l2.ts';
 import { compareVersions } from './l2/version.ts';
+import { cgroupUse, heapUse, type MemoryUse } from './memory/memory-sources.ts';
+import { Pressure, ratioOf } from './memory/pressure.ts';
 import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
@@ -46,6 +48,8 @@ export interface AgentEnvironment {
   /** Milliseconds since 1970; for people's timestamps only. */
   readonly wallClock: () => number;
   readonly random: () => number;
+  /** What may run short. Default: the container's memory and V8's heap. */
+  readonly memory?: () => readonly MemoryUse[];
 }
 
 export interface AgentPorts {
@@ -57,6 +61,7 @@ export interface AgentPorts {
 const BATCH_MS = 2;
 const MAX_INBOX_PER_LANE = 20_000;
 const SWEEP_MS = 2_000;
+const PRESSURE_MS = 250;
 const IDENTITY_RETRY_MS = 500;
 const STOP_GRACE_MS = 5_000;
 const DRAIN_OUTBOX_MS = 3_000;
@@ -84,6 +89,7 @@ export class Agent {
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
   readonly #reloads: Reloads;
+  readonly #pressure: Pressure;
   readonly #propagation = new RecentDurations();
   readonly #metrics: ObservedMetrics;
   readonly #sources: StatsSources;
@@ -174,6 +180,7 @@ export class Agent {
       apply: (next) => this.#reconfigure(next),
       log,
     });
+    this.#pressure = this.#buildPressure();
     this.#sources = this.#buildSources(now());
     this.#metrics = buildMetrics(this.#sources, this.registry);
     const service = this.#buildService();
@@ -216,6 +223,7 @@ export class Agent {
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
     });
+    this.#every(PRESSURE_MS, () => this.#pressure.look());
     this.#every(200, () => this.#grpc.setServing(this.ready));
     return { grpcPort, httpPort };
   }
@@ -240,7 +248,7 @@ export class Agent {
     this.#config = next;
     this.#namespaces = byName(next.namespaces);
     this.#env.log.level = next.logLevel;
-    this.#l1.configure(next.namespaces, next.l1, this.#env.now());
+    this.#resizeL1();
     this.#confirmations.noteStaleness(next.maxStalenessMs);
     this.#feed.changeMaxStaleness(next.maxStalenessMs);
     const moved = next.namespaces.filter(
@@ -253,6 +261,40 @@ export class Agent {
       for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
     }
     this.#watchers.reset('the configuration changed');
+  }
+
+  /** L1 as the configuration says, as far as memory allows. */
+  #resizeL1(): void {
+    const { namespaces, l1 } = this.#config;
+    const { share } = this.#pressure;
+    const atMost = (most: number) => Math.max(1, Math.floor(most * share));
+    const limits = { ...l1, maxEntries: atMost(l1.maxEntries), maxBytes: atMost(l1.maxBytes) };
+    this.#l1.configure(namespaces, limits, this.#env.now());
+  }
+
+  #buildPressure(): Pressure {
+    const { log, now, memory = availableMemory } = this.#env;
+    const said = (use: MemoryUse) => ({ memory: use.name, usedPercent: Math.round(ratioOf(use) * 100) });
+    return new Pressure({
+      sources: memory,
+      now,
+      fill: () => {
+        const { maxEntries, maxBytes } = this.#l1.limits;
+        return Math.max(this.#l1.entries / maxEntries, this.#l1.bytes / maxBytes);
+      },
+      resize: (share, fullest) => {
+        this.#resizeL1();
+        const fields = { ...said(fullest), l1Percent: Math.round(share * 100), entries: this.#l1.entries };
+        if (share < 1) log.warn(fields, 'memory pressure: L1 resized');
+        else log.info(fields, 'memory pressure is over: L1 has its size again');
+      },
+      exhausted: (fullest) => {
+        log.error(
+          said(fullest),
+          'memory is short, and L1 is as small as it gets: raise the memory limit of the agent',
+        );
+      },
+    });
   }
 
   #every(ms: number, run: () => void): void {
@@ -347,6 +389,8 @@ export class Agent {
       outbox: this.#outbox,
       changes: this.#changes,
       watchers: this.#watchers,
+      pressure: this.#pressure,
+      memoryUses: this.#env.memory ?? availableMemory,
       connections: this.#connections,
       propagation: this.#propagation,
       memory: () => this.#monitor.memory,
@@ -430,6 +474,11 @@ export class Agent {
     this.#watchers.reset('too many events');
     for (const { event } of dropped) partition.noteApplied(event.version);
   }
+}
+
+function availableMemory(): MemoryUse[] {
+  const cgroup = cgroupUse();
+  return cgroup === undefined ? [heapUse()] : [cgroup, heapUse()];
 }
 
 function byName(namespaces: readonly Namespace[]): ReadonlyMap<string, Namespace> {

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import { ratioOf } from './memory/pressure.ts';
 import type { StatsSources } from './stats.ts';
 import { healthOf } from './stats.ts';
 
@@ -108,6 +109,25 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
   gauge('l1_entries', 'Entries in memory.', () => l1.entries);
   gauge('l1_bytes', 'Bytes of entries in memory, keys and tags included.', () => l1.bytes);
   gauge('l1_max_entries', 'Most entries in memory.', () => l1.limits.maxEntries);
+  gauge(
+    'l1_size_share',
+    'Share of its configured size that memory has; below 1: shrunk because memory is short.',
+    () => sources.pressure.share,
+  );
+  counter(
+    'memory_pressure_steps',
+    'Times that memory was made smaller because it ran short.',
+    () => sources.pressure.steps,
+  );
+  new Gauge({
+    name: 'edgecache_memory_used_ratio',
+    help: 'What is used of the memory that the agent may use.',
+    labelNames: ['of'],
+    registers: [registry],
+    collect() {
+      for (const use of sources.memoryUses()) this.set({ of: use.name }, ratioOf(use));
+    },
+  });
   gauge('inbox_size', 'Events received and not yet applied.', () => inbox.size);
   gauge('l2_reads_waiting', 'Reads that wait for their turn at Redis.', () => reader.waiting);
   gauge('outbox_size', 'Changes accepted and not yet sent.', () => outbox.size);

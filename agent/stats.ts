@@ -8,6 +8,8 @@ import type { Reader } from './cache/reader.ts';
 import type { Changes } from './change/changes.ts';
 import type { Outbox } from './change/outbox.ts';
 import type { L2 } from './l2/l2.ts';
+import type { MemoryUse } from './memory/memory-sources.ts';
+import type { Pressure } from './memory/pressure.ts';
 import type { RecentDurations } from './propagation.ts';
 import type { CommandConnections } from './redis/connections.ts';
 import type { RedisMemory } from './redis/redis-info.ts';
@@ -24,6 +26,8 @@ export interface StatsSources {
   readonly outbox: Outbox;
   readonly changes: Changes;
   readonly watchers: Watchers;
+  readonly pressure: Pressure;
+  readonly memoryUses: () => readonly MemoryUse[];
   readonly connections: CommandConnections;
   readonly propagation: RecentDurations;
   readonly memory: () => RedisMemory | undefined;
@@ -77,6 +81,7 @@ export function collectStats(sources: StatsSources): StatsResponse {
       misses: l1Misses,
       evictions: l1.evictions,
       hitRatio: ratio(l1Hits, l1Misses),
+      sizeShare: sources.pressure.share,
     },
     l2: {
       hits: l2Hits,

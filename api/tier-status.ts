@@ -8,6 +8,7 @@ export const CONDITION_TYPES = [
   'RedisReachable',
   'Paused',
   'NodeOverlap',
+  'MemoryPressure',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -17,7 +18,7 @@ export const conditionSchema = z.strictObject({
   type: z
     .string()
     .max(316)
-    .describe('Ready, ConfigAccepted, RolloutComplete, RedisReachable, Paused or NodeOverlap.'),
+    .describe(`${CONDITION_TYPES.slice(0, -1).join(', ')} or ${CONDITION_TYPES.at(-1)}.`),
   status: z.enum(['True', 'False', 'Unknown']).describe('True, False, or Unknown.'),
   reason: z.string().min(1).max(1024).describe('One word for why, for programs.'),
   message: z.string().max(32_768).describe('Why, and what to do, for people.'),

@@ -69,6 +69,17 @@ const CHECKS: Readonly<Record<Complaint, readonly Check[]>> = {
           },
   ],
   'high memory': [
+    ({ l1 }) => {
+      // Agents of earlier releases leave it out, which reads as 0.
+      const share = l1?.sizeShare || 1;
+      if (share === 1) return undefined;
+      return {
+        level: 'warning',
+        evidence: `keeps only ${percent(share)} of what is configured: ${l1?.entries} entries`,
+        cause: 'its container’s memory or its heap is nearly full',
+        remedy: 'raise spec.resources.limits.memory of the tier, or lower l1.maxEntries and l1.maxBytes',
+      };
+    },
     ({ redis }) => {
       const [used, max] = [redis?.memoryUsedMb ?? 0, redis?.memoryMaxMb ?? 0];
       if (max === 0 || used / max <= 0.8) return undefined;

@@ -10,6 +10,8 @@ export interface AgentSample {
   readonly propagationP99Ms: number;
   readonly redisMemoryUsedMb: number;
   readonly isRedisConnected: boolean;
+  /** Share of its configured size that L1 has; 1 where the agent does not say. */
+  readonly l1SizeShare: number;
 }
 
 /** What the agents of a tier say, all together. */
@@ -24,6 +26,10 @@ export interface FleetSummary {
   readonly failure?: string;
   readonly sampled: number;
   readonly redisConnected: number;
+  /** Agents that keep less in memory than configured, because it runs short. */
+  readonly shortOfMemory: number;
+  /** Node of one of them: of the one that keeps the least. */
+  readonly shortestNode?: string;
   readonly stats?: FleetStats;
 }
 
@@ -45,6 +51,8 @@ export function sampleOf(response: StatsResponse, at: number): AgentSample {
     propagationP99Ms: response.events?.propagationP99Ms ?? 0,
     redisMemoryUsedMb: response.redis?.memoryUsedMb ?? 0,
     isRedisConnected: response.redis?.connected ?? false,
+    // Agents of earlier releases leave it out, which reads as 0.
+    l1SizeShare: response.l1?.sizeShare || 1,
   };
 }
 

@@ -108,7 +108,13 @@ export class TrackedTier {
 
   summary(oldestSampleAt: number): FleetSummary {
     const agents = this.agents();
-    const samples = agents.flatMap((a) => (a.sample && a.sample.at >= oldestSampleAt ? [a.sample] : []));
+    const sampled = agents.flatMap(({ sample, endpoint }) =>
+      sample && sample.at >= oldestSampleAt ? [{ sample, nodeName: endpoint.nodeName }] : [],
+    );
+    const samples = sampled.map(({ sample }) => sample);
+    const short = sampled
+      .filter(({ sample }) => sample.l1SizeShare < 1)
+      .sort((a, b) => a.sample.l1SizeShare - b.sample.l1SizeShare);
     const hash = this.#file?.hash;
     const refusing = agents.find((a) => a.refusedHash !== undefined && a.refusedHash === hash);
     const failing = agents.find((a) => a.problem !== undefined && a.refusedHash === undefined);
@@ -119,6 +125,8 @@ export class TrackedTier {
       ...(failing === undefined ? {} : { failure: describe(failing) }),
       sampled: samples.length,
       redisConnected: samples.filter((s) => s.isRedisConnected).length,
+      shortOfMemory: short.length,
+      ...(short[0] === undefined ? {} : { shortestNode: short[0].nodeName }),
       ...(samples.length === 0 ? {} : { stats: summarizeStats(samples) }),
     };
   }

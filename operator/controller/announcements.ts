@@ -1,4 +1,4 @@
-import type { Condition } from '../../api/tier-status.ts';
+import type { Condition, ConditionType } from '../../api/tier-status.ts';
 import type { EventText } from '../kube/events.ts';
 import type { Change } from './children.ts';
 import { transitions } from './conditions.ts';
@@ -16,6 +16,7 @@ const TELL: Readonly<Record<string, { type: EventText['type']; reason: string; a
   'RedisReachable/Disconnected': { type: 'Warning', reason: 'RedisUnreachable', action: 'Observe' },
   'RedisReachable/PartlyDisconnected': { type: 'Warning', reason: 'RedisPartlyReachable', action: 'Observe' },
   'RedisReachable/Connected': { type: 'Normal', reason: 'RedisReachable', action: 'Observe' },
+  'MemoryPressure/MemoryShort': { type: 'Warning', reason: 'MemoryPressure', action: 'Observe' },
   'Paused/Annotated': { type: 'Normal', reason: 'Paused', action: 'Pause' },
   'NodeOverlap/SharedNodes': { type: 'Normal', reason: 'NodeOverlap', action: 'SelectNodes' },
 };
@@ -26,18 +27,25 @@ export function conditionEvents(after: readonly Condition[], before: readonly Co
     const tell = TELL[`${condition.type}/${condition.reason}`];
     return tell === undefined ? [] : [{ ...tell, note: condition.message }];
   });
-  if (hasResumed(after, before))
+  if (hasEnded('Paused', after, before))
     events.push({
       type: 'Normal',
       reason: 'Resumed',
       action: 'Pause',
       note: 'Changes are carried out again.',
     });
+  if (hasEnded('MemoryPressure', after, before))
+    events.push({
+      type: 'Normal',
+      reason: 'MemoryPressureEnded',
+      action: 'Observe',
+      note: 'Every agent asked may keep in memory what is configured again.',
+    });
   return events;
 }
 
-function hasResumed(after: readonly Condition[], before: readonly Condition[]): boolean {
-  const status = (list: readonly Condition[]) => list.find((c) => c.type === 'Paused')?.status;
+function hasEnded(type: ConditionType, after: readonly Condition[], before: readonly Condition[]): boolean {
+  const status = (list: readonly Condition[]) => list.find((c) => c.type === type)?.status;
   return status(before) === 'True' && status(after) === 'False';
 }
 

@@ -6,7 +6,7 @@ import { toConditions } from './conditions.ts';
 import { findingsOf, type Observation } from './findings.ts';
 import { STATS_STATUS_INTERVAL_MS, statusOf } from './status.ts';
 
-const fleet: FleetSummary = { agents: 3, configured: 3, sampled: 3, redisConnected: 3 };
+const fleet: FleetSummary = { agents: 3, configured: 3, sampled: 3, redisConnected: 3, shortOfMemory: 0 };
 const rollout = { desired: 3, ready: 3, updated: 3, available: 3, isCurrent: true };
 const well: Observation = {
   isPaused: false,
@@ -82,6 +82,24 @@ test('NodeOverlap names at most five others', () => {
   expect(found({ overlap: { nodes: 1, others } }, 'NodeOverlap')).toBe(
     "True SharedNodes: One node is selected by 'a/1', 'a/2', 'a/3', 'a/4', 'a/5' and 2 more as well.",
   );
+});
+
+test('MemoryPressure says how many keep less, and where most is missing', () => {
+  const short = { ...fleet, shortOfMemory: 2, shortestNode: 'worker-3' };
+  expect(found({}, 'MemoryPressure')).toBe(
+    'False EnoughMemory: Every agent asked may keep what is configured.',
+  );
+  expect(found({ fleet: short }, 'MemoryPressure')).toBe(
+    "True MemoryShort: 2 of 3 agents asked keep less in memory than configured, least on node 'worker-3', because memory runs short: raise spec.resources.limits.memory, or lower spec.l1.",
+  );
+  expect(found({ fleet: short }, 'Ready')).toBe('True AgentsReady: All 3 agents are ready.');
+  const at = '2026-01-01T00:00:00.000Z';
+  const before = toConditions(findingsOf({ ...well, fleet: short }), [], 1, at);
+  const after = toConditions(findingsOf(well), before, 1, at);
+  const told = (a: typeof after, b: typeof after) =>
+    conditionEvents(a, b).map((event) => `${event.type} ${event.reason}`);
+  expect(told(before, after)).toEqual(['Warning MemoryPressure']);
+  expect(told(after, before)).toEqual(['Normal MemoryPressureEnded']);
 });
 
 test('a condition keeps the time of its last transition while its status stays', () => {

@@ -35,6 +35,7 @@ export function findingsOf(observation: Observation): Finding[] {
     redis,
     paused(observation.isPaused),
     nodeOverlap(observation.overlap),
+    memoryPressure(observation.fleet),
   ];
 }
 
@@ -131,6 +132,25 @@ function redisReachable({ sampled, redisConnected }: FleetSummary): Finding {
     'False',
     'PartlyDisconnected',
     `${sampled - redisConnected} of ${agents(sampled)} asked are not connected to Redis.`,
+  );
+}
+
+/** Agents keep on serving: a reason to look, none to be not ready. */
+function memoryPressure({ sampled, shortOfMemory, shortestNode }: FleetSummary): Finding {
+  const finding = (status: Finding['status'], reason: string, message: string): Finding => ({
+    type: 'MemoryPressure',
+    status,
+    reason,
+    message,
+  });
+  if (sampled === 0) return finding('Unknown', 'NoStatistics', 'No agent has given statistics yet.');
+  if (shortOfMemory === 0)
+    return finding('False', 'EnoughMemory', 'Every agent asked may keep what is configured.');
+  const whose = shortestNode === undefined ? '' : `, least on node '${shortestNode}'`;
+  return finding(
+    'True',
+    'MemoryShort',
+    `${shortOfMemory} of ${agents(sampled)} asked keep less in memory than configured${whose}, because memory runs short: raise spec.resources.limits.memory, or lower spec.l1.`,
   );
 }
 

@@ -26,6 +26,8 @@ export class FakeAgent implements AsyncDisposable {
   /** Answers 503, while it is set. */
   isBroken = false;
   isRedisConnected = true;
+  /** Share of its configured size that its L1 has. */
+  l1SizeShare = 1;
   statsCalls = 0;
   readonly #http: HttpServer;
   readonly #grpc = new Server();
@@ -96,7 +98,7 @@ export class FakeAgent implements AsyncDisposable {
     return StatsResponse.fromPartial({
       nodeId: 'node',
       status: 'healthy',
-      l1: { entries: 10, maxEntries: 500, hits: 850, misses: 150 },
+      l1: { entries: 10, maxEntries: 500, hits: 850, misses: 150, sizeShare: this.l1SizeShare },
       l2: { hits: 130, misses: 20 },
       events: { propagationP99Ms: 1.2 },
       redis: { connected: this.isRedisConnected, memoryUsedMb: 42.4 },

@@ -454,6 +454,15 @@ describe.skipIf(missing.length > 0)(
       await condition('first', 'Ready', { status: 'True' });
     });
 
+    test('says when agents keep less because memory runs short, and when that is over', async () => {
+      agent.l1SizeShare = 0.5;
+      await condition('first', 'MemoryPressure', { status: 'True', reason: 'MemoryShort' });
+      await eventOf('first', 'MemoryPressure');
+      agent.l1SizeShare = 1;
+      await condition('first', 'MemoryPressure', { status: 'False' });
+      await eventOf('first', 'MemoryPressureEnded');
+    });
+
     test('follows nodes as they get and lose the label of the region', async () => {
       const label = (region: string | null) =>
         mergePatch(

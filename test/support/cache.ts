@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { Agent } from '../../agent/agent.ts';
+import type { MemoryUse } from '../../agent/memory/memory-sources.ts';
 import type { ConfigFile } from '../../agent/reload.ts';
 import { type AgentFile, resolveAgentConfig } from '../../api/agent-config.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../../client/edge-cache-client.ts';
@@ -21,6 +22,8 @@ export interface TestAgentOptions {
   readonly client?: Partial<EdgeCacheClientOptions>;
   /** Milliseconds since 1970, as the agent sees them. */
   readonly wallClock?: () => number;
+  /** What its memory looks like to the agent. */
+  readonly memory?: () => readonly MemoryUse[];
   /** What the agent then watches. */
   readonly configFile?: ConfigFile;
 }
@@ -33,6 +36,7 @@ export async function startAgent({
   client = {},
   wallClock,
   configFile,
+  memory,
 }: TestAgentOptions): Promise<TestAgent> {
   const ports = { grpcAddress: '127.0.0.1:0', httpAddress: '127.0.0.1:0' };
   const config = resolveAgentConfig({ ...ports, ...file }, env);
@@ -42,6 +46,7 @@ export async function startAgent({
     wallClock: wallClock ?? (() => performance.timeOrigin + performance.now()),
     random: Math.random,
     file: configFile,
+    ...(memory === undefined ? {} : { memory }),
   });
   const { grpcPort, httpPort } = await agent.start();
   if (waitReady) await until('the agent is ready', () => agent.ready);

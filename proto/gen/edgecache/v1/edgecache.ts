@@ -335,6 +335,7 @@ export interface StatsResponse_L1 {
   misses: number;
   evictions: number;
   hitRatio: number;
+  sizeShare: number;
 }
 
 export interface StatsResponse_L2 {
@@ -3077,7 +3078,7 @@ export const StatsResponse: MessageFns<StatsResponse> = {
 };
 
 function createBaseStatsResponse_L1(): StatsResponse_L1 {
-  return { entries: 0, maxEntries: 0, bytes: 0, hits: 0, misses: 0, evictions: 0, hitRatio: 0 };
+  return { entries: 0, maxEntries: 0, bytes: 0, hits: 0, misses: 0, evictions: 0, hitRatio: 0, sizeShare: 0 };
 }
 
 export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
@@ -3102,6 +3103,9 @@ export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
     }
     if (message.hitRatio !== 0) {
       writer.uint32(57).double(message.hitRatio);
+    }
+    if (message.sizeShare !== 0) {
+      writer.uint32(65).double(message.sizeShare);
     }
     return writer;
   },
@@ -3175,6 +3179,14 @@ export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
             message.hitRatio = reader.double();
             continue;
           }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.sizeShare = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3199,6 +3211,7 @@ export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
     message.misses = object.misses ?? 0;
     message.evictions = object.evictions ?? 0;
     message.hitRatio = object.hitRatio ?? 0;
+    message.sizeShare = object.sizeShare ?? 0;
     return message;
   },
 };

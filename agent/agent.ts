@@ -22,6 +22,7 @@ import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
 import { L2, L2_DEFAULTS } from './l2/l2.ts';
+import { readUsage } from './l2/usage.ts';
 import { compareVersions } from './l2/version.ts';
 import { cgroupUse, heapUse, type MemoryUse } from './memory/memory-sources.ts';
 import { Pressure, ratioOf } from './memory/pressure.ts';
@@ -111,7 +112,13 @@ export class Agent {
     const { log, now, random } = env;
     this.#connections = new CommandConnections(config, log, random);
     const { cacheId, partitions, fillLeaseMs } = config;
-    this.#l2 = new L2(this.#connections.next, { ...L2_DEFAULTS, cacheId, partitions, fillLeaseMs });
+    this.#l2 = new L2(this.#connections.next, {
+      ...L2_DEFAULTS,
+      cacheId,
+      partitions,
+      fillLeaseMs,
+      limitOf: (namespace) => this.#namespaces.get(namespace)?.l2MemoryLimitBytes ?? 0,
+    });
     this.#l1 = new L1(config.namespaces, partitions, config.l1);
     this.#inbox = this.#buildInbox();
     this.#feed = this.#buildFeed();
@@ -172,7 +179,7 @@ export class Agent {
         });
       },
     });
-    this.#monitor = new RedisMonitor(this.#connections, config.healthCheckIntervalSeconds * 1000, now, log);
+    this.#monitor = this.#buildMonitor();
     this.#reloads = new Reloads({
       config,
       file: env.file,
@@ -366,6 +373,18 @@ export class Agent {
     });
   }
 
+  #buildMonitor(): RedisMonitor {
+    return new RedisMonitor({
+      connections: this.#connections,
+      intervalMs: this.#config.healthCheckIntervalSeconds * 1000,
+      now: this.#env.now,
+      log: this.#env.log,
+      limitBytes: () =>
+        this.#config.namespaces.reduce((sum, { l2MemoryLimitBytes }) => sum + l2MemoryLimitBytes, 0),
+      readUsage: () => readUsage(this.#l2),
+    });
+  }
+
   #buildService(): Service {
     return new Service({
       namespaces: () => this.#namespaces,
@@ -393,8 +412,7 @@ export class Agent {
       memoryUses: this.#env.memory ?? availableMemory,
       connections: this.#connections,
       propagation: this.#propagation,
-      memory: () => this.#monitor.memory,
-      failuresPerMinute: () => this.#monitor.failuresPerMinute,
+      monitor: this.#monitor,
       now: this.#env.now,
       startedAt,
       eventsApplied: () => this.#applied,

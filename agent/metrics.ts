@@ -143,6 +143,7 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
   gauge('healthy', '1 where events are complete and Redis answers.', () =>
     healthOf(sources) === 'healthy' ? 1 : 0,
   );
+  l2Metrics(sources, registry);
   const propagation = new Histogram({
     name: 'edgecache_propagation_seconds',
     help: 'From an event in the log to its being applied here, by Redis’ clock as this agent estimates it.',
@@ -150,4 +151,40 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
     registers: [registry],
   });
   return { propagation };
+}
+
+/** What is in Redis is the same whichever agent tells it: take the maximum over agents, never the sum. */
+function l2Metrics({ monitor }: StatsSources, registry: Registry): void {
+  const labelNames = ['namespace'];
+  const registers = [registry];
+  new Gauge({
+    name: 'edgecache_l2_bytes',
+    help: 'Bytes of entries in Redis, as accounted; the same from each agent.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const [namespace, { bytes }] of monitor.usage) this.set({ namespace }, bytes);
+    },
+  });
+  new Counter({
+    name: 'edgecache_l2_evictions_total',
+    help: 'Entries evicted from Redis to keep a namespace within its limit; the same from each agent.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset();
+      for (const [namespace, { evictions }] of monitor.usage) this.inc({ namespace }, evictions);
+    },
+  });
+  new Gauge({
+    name: 'edgecache_redis_problems',
+    help: 'Settings of Redis on which promises fail (error) or may come to (warning), see /statusz.',
+    labelNames: ['severity'],
+    registers,
+    collect() {
+      for (const severity of ['error', 'warning'] as const)
+        this.set({ severity }, monitor.problems.filter((problem) => problem.severity === severity).length);
+    },
+  });
 }

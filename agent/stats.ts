@@ -12,7 +12,8 @@ import type { MemoryUse } from './memory/memory-sources.ts';
 import type { Pressure } from './memory/pressure.ts';
 import type { RecentDurations } from './propagation.ts';
 import type { CommandConnections } from './redis/connections.ts';
-import type { RedisMemory } from './redis/redis-info.ts';
+import { describeProblem } from './redis/memory-checks.ts';
+import type { RedisMonitor } from './redis/monitor.ts';
 import type { Watchers } from './watch/watchers.ts';
 
 /** The parts of an agent that its statistics are read from. */
@@ -30,8 +31,7 @@ export interface StatsSources {
   readonly memoryUses: () => readonly MemoryUse[];
   readonly connections: CommandConnections;
   readonly propagation: RecentDurations;
-  readonly memory: () => RedisMemory | undefined;
-  readonly failuresPerMinute: () => number;
+  readonly monitor: Pick<RedisMonitor, 'memory' | 'problems' | 'usage' | 'failuresPerMinute'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly startedAt: number;
@@ -63,7 +63,7 @@ export function ratio(part: number, rest: number): number {
 const MEGABYTE = 1e6;
 
 export function collectStats(sources: StatsSources): StatsResponse {
-  const { config, l1, reader, now, startedAt } = sources;
+  const { config, l1, reader, monitor, now, startedAt } = sources;
   const { nodeId, region, datacenter, tier, namespaces } = config();
   const { l1Hits, l1Misses, l2Hits, l2Misses, l2Errors } = reader.counters;
   return {
@@ -104,6 +104,10 @@ export function collectStats(sources: StatsSources): StatsResponse {
       ttlMs: rules.ttlSeconds * 1000,
       eventDriven: rules.eventDriven,
       critical: rules.critical,
+      l2Bytes: monitor.usage.get(rules.name)?.bytes ?? 0,
+      l2Entries: monitor.usage.get(rules.name)?.entries ?? 0,
+      l2LimitBytes: rules.l2MemoryLimitBytes,
+      l2Evictions: monitor.usage.get(rules.name)?.evictions ?? 0,
     })),
   };
 }
@@ -135,17 +139,17 @@ function eventStats({
 function redisStats({
   connections,
   feed,
-  memory,
-  failuresPerMinute,
+  monitor,
   config,
 }: StatsSources): NonNullable<StatsResponse['redis']> {
-  const used = memory();
+  const { memory: used, problems, failuresPerMinute } = monitor;
   return {
     connected: connections.connected,
     pubsubActive: feed.subscribed === feed.partitions.length,
     memoryUsedMb: (used?.usedBytes ?? 0) / MEGABYTE,
     memoryMaxMb: (used?.maxBytes ?? 0) / MEGABYTE,
-    connectionFailuresPerMinute: failuresPerMinute(),
+    connectionFailuresPerMinute: failuresPerMinute,
     mode: config().redis.mode,
+    problems: problems.map(describeProblem),
   };
 }

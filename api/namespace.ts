@@ -57,6 +57,11 @@ export const namespaceSchema = z.strictObject({
   memoryLimit: byteQuantity
     .optional()
     .describe('Most memory that its entries may take in one agent, for example 100M. Default 100M.'),
+  l2MemoryLimit: byteQuantity
+    .optional()
+    .describe(
+      'Most memory that its entries may take in Redis (L2), for example 2G; each partition gets an equal share. Default: no limit.',
+    ),
   maxValueBytes: wholeNumber(1, LIMITS.valueBytes, 'bytes')
     .optional()
     .describe('Largest value accepted. Default 1048576.'),
@@ -95,6 +100,8 @@ export interface Namespace {
   readonly eventDriven: boolean;
   readonly critical: boolean;
   readonly memoryLimitBytes: number;
+  /** In Redis; 0: no limit. */
+  readonly l2MemoryLimitBytes: number;
   readonly maxValueBytes: number;
   readonly pushValueBytes: number;
   readonly compressAboveBytes: number;
@@ -171,6 +178,7 @@ export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number):
     eventDriven,
     critical: spec.critical ?? known.critical ?? false,
     memoryLimitBytes: quantityToBytes(spec.memoryLimit ?? known.memoryLimit ?? '100M'),
+    l2MemoryLimitBytes: spec.l2MemoryLimit === undefined ? 0 : quantityToBytes(spec.l2MemoryLimit),
     maxValueBytes: spec.maxValueBytes ?? 1024 ** 2,
     pushValueBytes: spec.pushValueBytes ?? 0,
     compressAboveBytes: spec.compressAboveBytes ?? 0,

@@ -69,6 +69,16 @@ const CHECKS: Readonly<Record<Complaint, readonly Check[]>> = {
           },
   ],
   'high memory': [
+    ({ redis }) => {
+      const [problem] = redis?.problems ?? [];
+      if (problem === undefined) return undefined;
+      return {
+        level: 'error',
+        evidence: redis?.problems.join('; ') ?? problem,
+        cause: 'the settings of Redis do not go with what the cache keeps there',
+        remedy: 'as it says; logs and markers, without which events are lost, are evicted like any other key',
+      };
+    },
     ({ l1 }) => {
       // Agents of earlier releases leave it out, which reads as 0.
       const share = l1?.sizeShare || 1;

@@ -8,6 +8,8 @@ export class PartitionKeys {
   readonly channel: string;
   /** Agents that hold, or may hold, entries of the partition: agent id → `<renewals>:<max staleness ms>`. */
   readonly agents: string;
+  /** What each namespace takes; the scripts know the name too. */
+  readonly accounts: string;
   /** Hashed by Redis for the slot. */
   readonly hashTag: string;
   readonly #base: string;
@@ -18,6 +20,7 @@ export class PartitionKeys {
     this.meta = `${this.#base}:meta`;
     this.log = `${this.#base}:log`;
     this.agents = `${this.#base}:agents`;
+    this.accounts = `${this.#base}:bytes`;
     this.channel = `${this.#base}:events`;
   }
 

@@ -103,6 +103,16 @@ export interface L2Options {
   /** How long an event id is remembered. */
   readonly dedupMs: number;
   readonly replicaTimeoutMs: number;
+  /** Bytes that a namespace's entries may take in Redis, all partitions together; 0: as many as there are. */
+  readonly limitOf?: (namespace: string) => number;
+}
+
+/** What the entries of a namespace take in Redis. */
+export interface NamespaceUsage {
+  readonly bytes: number;
+  readonly entries: number;
+  /** Entries evicted since the cache began. */
+  readonly evictions: number;
 }
 
 export const L2_DEFAULTS = {
@@ -111,6 +121,10 @@ export const L2_DEFAULTS = {
   dedupMs: 900_000,
   replicaTimeoutMs: 1_000,
 } as const;
+
+/** Expired members that one script may take off an account, so that none holds Redis up, and scripts for one look. */
+const USAGE_SWEEP = 500;
+const USAGE_ROUNDS = 20;
 
 type Arg = string | Buffer | number;
 
@@ -192,6 +206,7 @@ export class L2 {
     const { bytes, isCompressed } = this.compression.pack(request.value, request.compressAboveBytes);
     const flags = (request.absent ? ABSENT_FLAG : 0) | (isCompressed ? ZSTD_FLAG : 0);
     const args: Arg[] = [request.leaseToken, request.ttlMs, flags, encodeTags(tags), bytes];
+    args.push(this.#share(namespace));
     const reply = await guard(this.#next().ecFill(keys.length, ...keys, ...args));
     return typeof reply === 'string' ? reply : undefined;
   }
@@ -240,6 +255,17 @@ export class L2 {
     return (await guard(this.#next().get(this.keysOf(partition).eventId(eventId)))) ?? undefined;
   }
 
+  /** What each namespace takes in a partition. Expired entries are taken off the account first, so many at a time. */
+  async usage(partition: number): Promise<Map<string, NamespaceUsage>> {
+    const { meta, accounts } = this.keysOf(partition);
+    for (let round = 0; ; round++) {
+      const reply = await guard(this.#next().ecUsage(2, meta, accounts, USAGE_SWEEP));
+      if (!Array.isArray(reply)) throw unexpected('usage', reply);
+      if (reply[0] === 1 && round < USAGE_ROUNDS) continue;
+      return toUsage(reply);
+    }
+  }
+
   /** JSON of the events after a version, oldest first. */
   async readLog(partition: number, after: string, count: number): Promise<string[]> {
     const entries = await guard(
@@ -261,6 +287,12 @@ export class L2 {
       this.unreadable += 1;
       return { ...result, unreadable: true };
     }
+  }
+
+  /** A partition's part of a namespace's limit; at least a byte, as 0 is no limit. */
+  #share(namespace: string): number {
+    const limit = this.options.limitOf?.(namespace) ?? 0;
+    return limit === 0 ? 0 : Math.max(1, Math.floor(limit / this.options.partitions));
   }
 
   #changeArguments(part: ChangePart): { keys: Arg[]; args: Arg[] } {
@@ -287,7 +319,11 @@ export class L2 {
       const { bytes, isCompressed } = this.compression.pack(put.value, put.compressAboveBytes);
       const flags = isCompressed ? ZSTD_FLAG : 0;
       args.push(put.ifVersion, put.base, put.ttlMs, flags, encodeTags(put.tags), bytes);
-      args.push(names.tagMarkerPrefix(put.namespace), put.push ? pushedJson(put) : '');
+      args.push(
+        names.tagMarkerPrefix(put.namespace),
+        put.push ? pushedJson(put) : '',
+        this.#share(put.namespace),
+      );
     }
     return { keys, args };
   }
@@ -349,6 +385,16 @@ function text(reply: unknown): string {
   if (typeof reply === 'string') return reply;
   if (Buffer.isBuffer(reply)) return reply.toString();
   throw unexpected('script', reply);
+}
+
+function toUsage(reply: readonly unknown[]): Map<string, NamespaceUsage> {
+  const usage = new Map<string, NamespaceUsage>();
+  for (let i = 1; i + 3 < reply.length; i += 4) {
+    const [bytes, entries, evictions] = reply.slice(i + 1, i + 4).map(Number);
+    if (bytes !== undefined && entries !== undefined && evictions !== undefined)
+      usage.set(text(reply[i]), { bytes, entries, evictions });
+  }
+  return usage;
 }
 
 function unexpected(script: string, reply: unknown): RedisUnavailableError {

@@ -8,6 +8,7 @@ declare module 'ioredis' {
     ecFill(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecForget(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecRelease(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecUsage(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecHead(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
   }
 }
@@ -15,10 +16,12 @@ declare module 'ioredis' {
 const read = (name: string): string => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
 
 const LIB = read('lib');
+const ACCOUNT = `${LIB}\n${read('account')}`;
 const SCRIPTS = {
-  ecChange: `${LIB}\n${read('change')}`,
-  ecGet: `${LIB}\n${read('get')}`,
-  ecFill: `${LIB}\n${read('fill')}`,
+  ecChange: `${ACCOUNT}\n${read('change')}`,
+  ecGet: `${ACCOUNT}\n${read('get')}`,
+  ecFill: `${ACCOUNT}\n${read('fill')}`,
+  ecUsage: `${ACCOUNT}\n${read('usage')}`,
   ecForget: read('forget'),
   ecRelease: read('release'),
   ecHead: `${LIB}\n${read('head')}`,

@@ -1,62 +1,87 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
+import type { NamespaceUsage } from '../l2/l2.ts';
 import type { CommandConnections } from './connections.ts';
-import { type RedisMemory, readMemory } from './redis-info.ts';
+import { checkRedisMemory, describeProblem, type RedisProblem } from './memory-checks.ts';
+import { fullest, type RedisMemory, readMemory } from './redis-info.ts';
 
 const MINUTE_MS = 60_000;
-/** Policies under which Redis may drop logs and markers, which promises rest on. */
-const SAFE_POLICY = 'noeviction';
+/** A problem that stands is told again after this long. */
+const REMIND_MS = 600_000;
+
+export interface RedisMonitorOptions {
+  readonly connections: CommandConnections;
+  readonly intervalMs: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** Bytes that namespaces with a limit may take in Redis together. */
+  readonly limitBytes: () => number;
+  readonly readUsage: () => Promise<ReadonlyMap<string, NamespaceUsage>>;
+}
 
 /** Watches Redis' memory and how often connections fail. */
 export class RedisMonitor {
+  /** Of the fullest master. */
   memory: RedisMemory | undefined;
-  readonly #connections: CommandConnections;
-  readonly #intervalMs: number;
-  readonly #now: () => number;
-  readonly #log: Logger;
+  /** Settings on which promises fail, as of the last look that was answered. */
+  problems: readonly RedisProblem[] = [];
+  /** Of each namespace in Redis, as of the last look that was answered. */
+  usage: ReadonlyMap<string, NamespaceUsage> = new Map();
+  readonly #options: RedisMonitorOptions;
   /** Failures counted at each look, newest last. */
   readonly #history: { at: number; failures: number }[] = [];
-  #warnedOf = '';
+  #told = '';
+  #toldAt = 0;
+  #looking = false;
 
-  constructor(connections: CommandConnections, intervalMs: number, now: () => number, log: Logger) {
-    this.#connections = connections;
-    this.#intervalMs = intervalMs;
-    this.#now = now;
-    this.#log = log;
+  constructor(options: RedisMonitorOptions) {
+    this.#options = options;
   }
 
   get failuresPerMinute(): number {
     const [oldest] = this.#history;
-    if (oldest === undefined) return this.#connections.failures;
-    const minutes = Math.max(1, (this.#now() - oldest.at) / MINUTE_MS);
-    return (this.#connections.failures - oldest.failures) / minutes;
+    if (oldest === undefined) return this.#options.connections.failures;
+    const minutes = Math.max(1, (this.#options.now() - oldest.at) / MINUTE_MS);
+    return (this.#options.connections.failures - oldest.failures) / minutes;
   }
 
   start(signal: AbortSignal): void {
-    const timer = setInterval(() => void this.#look(), this.#intervalMs);
+    const timer = setInterval(() => void this.#look(), this.#options.intervalMs);
     signal.addEventListener('abort', () => clearInterval(timer));
     void this.#look();
   }
 
   async #look(): Promise<void> {
-    const now = this.#now();
-    this.#history.push({ at: now, failures: this.#connections.failures });
+    const { connections, log, limitBytes, readUsage } = this.#options;
+    const now = this.#options.now();
+    this.#history.push({ at: now, failures: connections.failures });
     while ((this.#history[0]?.at ?? now) < now - MINUTE_MS) this.#history.shift();
-    if (!this.#connections.connected) return;
+    if (!connections.connected || this.#looking) return;
+    this.#looking = true;
     try {
-      this.memory = await readMemory(this.#connections.next());
-      this.#checkPolicy(this.memory);
+      const masters = await readMemory(connections.next());
+      this.memory = fullest(masters);
+      this.problems = checkRedisMemory(masters, limitBytes());
+      this.#tell(this.problems);
+      this.usage = await readUsage();
     } catch (error) {
-      this.#log.debug({ error: messageOf(error) }, 'memory of Redis could not be read');
+      log.debug({ error: messageOf(error) }, 'memory of Redis could not be read');
+    } finally {
+      this.#looking = false;
     }
   }
 
-  #checkPolicy({ policy, maxBytes }: RedisMemory): void {
-    if (maxBytes === 0 || policy === SAFE_POLICY || policy === this.#warnedOf) return;
-    this.#warnedOf = policy;
-    this.#log.error(
-      { policy },
-      'Redis may evict event logs and markers, and with them the promise that no event is lost; set maxmemory-policy noeviction',
-    );
+  /** Loud, but no more: an agent that stopped answering would make it worse. */
+  #tell(problems: readonly RedisProblem[]): void {
+    const { now, log } = this.#options;
+    const told = problems.map(describeProblem).join('\n');
+    if (told === '' && this.#told !== '') log.info('the memory settings of Redis are well again');
+    const again = told !== this.#told || now() - this.#toldAt > REMIND_MS;
+    this.#told = told;
+    if (told === '' || !again) return;
+    this.#toldAt = now();
+    for (const problem of problems)
+      log[problem.severity === 'error' ? 'error' : 'warn'](problem, describeProblem(problem));
   }
 }

@@ -145,7 +145,7 @@ const AGENT_HEAD = [
   'P99',
   'REDIS',
 ];
-const NAMESPACE_HEAD = ['NAMESPACE', 'ENTRIES', 'BYTES', 'HITS', 'DROPPED', 'TTL', 'RULES'];
+const NAMESPACE_HEAD = ['NAMESPACE', 'ENTRIES', 'BYTES', 'HITS', 'DROPPED', 'IN REDIS', 'TTL', 'RULES'];
 
 function agentRow(screen: Screen, { name, value, error }: Asked<StatsResponse>): string[] {
   if (value === undefined)
@@ -188,10 +188,18 @@ function namespaceRows(found: readonly StatsResponse[]): string[][] {
       short(sum(({ bytes }) => bytes)),
       hits + misses === 0 ? NONE : percent(hits / (hits + misses)),
       short(sum(({ invalidations }) => invalidations)),
+      inRedis(each),
       duration(first?.ttlMs ?? 0),
       rules.filter((rule) => rule !== '').join(', '),
     ];
   });
+}
+
+/** All agents look at the same Redis; one that looked before others may say less. */
+function inRedis(each: readonly { readonly l2Bytes: number; readonly l2LimitBytes: number }[]): string {
+  const most = (read: (one: (typeof each)[0]) => number) => Math.max(0, ...each.map(read));
+  const [bytes, limit] = [most(({ l2Bytes }) => l2Bytes), most(({ l2LimitBytes }) => l2LimitBytes)];
+  return limit === 0 ? short(bytes) : `${short(bytes)} of ${short(limit)}`;
 }
 
 const TOP_HEAD = [

@@ -6,6 +6,8 @@ import { type Fault, FaultProxy } from './proxy.ts';
 
 export const CHAOS_STALENESS_MS = 1_000;
 export const CHAOS_PARTITIONS = 16;
+/** Of each namespace, so little that Redis evicts some entry all the time: four of five fit into a partition. */
+const L2_MEMORY_LIMIT = '24k';
 export const PUT_NAMESPACE = 'chaos_put';
 export const LOAD_NAMESPACE = 'chaos_load';
 export const BULK_NAMESPACE = 'chaos_bulk';
@@ -127,11 +129,18 @@ async function startAgent(
           critical: true,
           ttlSeconds: 60,
           minReplicas: 1,
+          l2MemoryLimit: L2_MEMORY_LIMIT,
           // All but the first send values with their events, and put them in the place of what they hold.
           pushValueBytes: name === 'agent-0' ? 0 : 1_024,
         },
-        { name: LOAD_NAMESPACE, critical: true, ttlSeconds: 60, minReplicas: 1 },
-        { name: BULK_NAMESPACE, ttlSeconds: 60 },
+        {
+          name: LOAD_NAMESPACE,
+          critical: true,
+          ttlSeconds: 60,
+          minReplicas: 1,
+          l2MemoryLimit: L2_MEMORY_LIMIT,
+        },
+        { name: BULK_NAMESPACE, ttlSeconds: 60, l2MemoryLimit: L2_MEMORY_LIMIT },
       ],
     },
   });

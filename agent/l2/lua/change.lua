@@ -3,7 +3,8 @@
 --       then [entry, lease] of each key to invalidate, then the markers to set.
 -- ARGV: event id, body, channel, log length, deduplication ms, number put (0, 1), number of keys, number of markers,
 --       log age ms, whether somebody waits for the agents to apply it (0, 1), and for a put: condition, base, TTL ms, flags, tags, value, prefix of tag markers,
---       what the message says beyond the log: JSON behind the event's last field, or empty.
+--       what the message says beyond the log: JSON behind the event's last field, or empty,
+--       bytes that the namespace may take in this partition (0: no limit).
 -- Returns {outcome, version, age of the log in ms, agents as id, '<renewals>:<max staleness>', ...};
 -- outcome: applied, duplicate, conflict (with the version that stands), superseded. Agents only where asked for.
 local event_id, body, channel = ARGV[1], ARGV[2], ARGV[3]
@@ -38,7 +39,8 @@ if puts == 1 then
     if compared ~= condition then return answer('conflict', standing) end
   end
   -- A put that waited while Redis was out of reach may not overwrite what others wrote since: it only invalidates.
-  if base ~= '' and standing ~= '0' and newer(standing, base) then
+  -- Nor bring back what was older than something that has been evicted since.
+  if base ~= '' and (standing == '0' and evicted_since(KEYS[6], base) or standing ~= '0' and newer(standing, base)) then
     outcome = 'superseded'
     op = 'invalidate'
   end
@@ -51,16 +53,20 @@ local id
 if ms > prev_ms then id = string.format('%.0f-0', ms) else id = string.format('%.0f-%.0f', prev_ms, prev_seq + 1) end
 
 local first = 6
+local before, length
 if puts == 1 then
   if outcome == 'superseded' then
-    redis.call('UNLINK', KEYS[6])
+    delete_entry(KEYS[6])
   else
-    write_entry(KEYS[6], id, ARGV[14], ARGV[15], ARGV[16], tonumber(ARGV[13]))
+    before, length = write_entry(KEYS[6], id, ARGV[14], ARGV[15], ARGV[16], tonumber(ARGV[13]))
   end
   redis.call('UNLINK', KEYS[7])
   first = 8
 end
-for i = first, first + keys * 2 - 1 do redis.call('UNLINK', KEYS[i]) end
+for i = first, first + keys * 2 - 1, 2 do
+  delete_entry(KEYS[i])
+  redis.call('UNLINK', KEYS[i + 1])
+end
 if markers > 0 then
   local ttl = tonumber(redis.call('HGET', KEYS[1], 'max_ttl') or '0') + 60000
   for i = first + keys * 2, first + keys * 2 + markers - 1 do redis.call('SET', KEYS[i], id, 'PX', ttl) end
@@ -74,4 +80,5 @@ redis.call('HSET', KEYS[1], 'last', id, 'last_event_id', event_id)
 redis.call('SET', KEYS[3], id, 'PX', dedup_ms)
 if op == 'put' and ARGV[18] ~= '' then json = string.sub(json, 1, -2) .. ARGV[18] end
 redis.call('SPUBLISH', channel, json)
+if length then account_entry(KEYS[6], before, length, tonumber(ARGV[13]), tonumber(ARGV[19])) end
 return answer(outcome, id)

@@ -12,7 +12,7 @@ for i = 1, items do
   local prefix, token, refresh_ms = ARGV[i * 3 - 1], ARGV[i * 3], tonumber(ARGV[i * 3 + 1])
   local raw = redis.call('GET', entry)
   if raw and invalidated(raw, marker, prefix) then
-    redis.call('UNLINK', entry)
+    delete_entry(entry)
     raw = false
   end
   if raw then

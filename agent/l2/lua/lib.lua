@@ -47,10 +47,13 @@ local function entry_header(raw)
   return version, tonumber(flags), tonumber(tag_bytes), finish
 end
 
+-- Returns the bytes of what stood there, 0 for nothing, and of what stands there now.
 local function write_entry(key, version, flags, tags, value, ttl_ms)
   local raw = version .. ' ' .. flags .. ' ' .. #tags .. '\n' .. tags .. value
+  local before = redis.call('STRLEN', key)
   redis.call('SET', key, raw, 'PX', ttl_ms)
   note_ttl(ttl_ms)
+  return before, #raw
 end
 
 -- Whether a marker of the namespace or of one of the entry's tags is newer than the entry.

@@ -372,6 +372,7 @@ export interface StatsResponse_Redis {
   memoryMaxMb: number;
   connectionFailuresPerMinute: number;
   mode: string;
+  problems: string[];
 }
 
 export interface StatsResponse_Audit {
@@ -389,6 +390,10 @@ export interface StatsResponse_NamespaceStats {
   ttlMs: number;
   eventDriven: boolean;
   critical: boolean;
+  l2Bytes: number;
+  l2Entries: number;
+  l2LimitBytes: number;
+  l2Evictions: number;
 }
 
 function createBaseGetRequest(): GetRequest {
@@ -3538,6 +3543,7 @@ function createBaseStatsResponse_Redis(): StatsResponse_Redis {
     memoryMaxMb: 0,
     connectionFailuresPerMinute: 0,
     mode: "",
+    problems: [],
   };
 }
 
@@ -3560,6 +3566,9 @@ export const StatsResponse_Redis: MessageFns<StatsResponse_Redis> = {
     }
     if (message.mode !== "") {
       writer.uint32(50).string(message.mode);
+    }
+    for (const v of message.problems) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -3625,6 +3634,14 @@ export const StatsResponse_Redis: MessageFns<StatsResponse_Redis> = {
             message.mode = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.problems.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3648,6 +3665,7 @@ export const StatsResponse_Redis: MessageFns<StatsResponse_Redis> = {
     message.memoryMaxMb = object.memoryMaxMb ?? 0;
     message.connectionFailuresPerMinute = object.connectionFailuresPerMinute ?? 0;
     message.mode = object.mode ?? "";
+    message.problems = object.problems?.map((e) => e) || [];
     return message;
   },
 };
@@ -3730,6 +3748,10 @@ function createBaseStatsResponse_NamespaceStats(): StatsResponse_NamespaceStats 
     ttlMs: 0,
     eventDriven: false,
     critical: false,
+    l2Bytes: 0,
+    l2Entries: 0,
+    l2LimitBytes: 0,
+    l2Evictions: 0,
   };
 }
 
@@ -3761,6 +3783,18 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
     }
     if (message.critical !== false) {
       writer.uint32(72).bool(message.critical);
+    }
+    if (message.l2Bytes !== 0) {
+      writer.uint32(80).uint64(message.l2Bytes);
+    }
+    if (message.l2Entries !== 0) {
+      writer.uint32(88).uint64(message.l2Entries);
+    }
+    if (message.l2LimitBytes !== 0) {
+      writer.uint32(96).uint64(message.l2LimitBytes);
+    }
+    if (message.l2Evictions !== 0) {
+      writer.uint32(104).uint64(message.l2Evictions);
     }
     return writer;
   },
@@ -3850,6 +3884,38 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
             message.critical = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.l2Bytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.l2Entries = longToNumber(reader.uint64());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.l2LimitBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.l2Evictions = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3876,6 +3942,10 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
     message.ttlMs = object.ttlMs ?? 0;
     message.eventDriven = object.eventDriven ?? false;
     message.critical = object.critical ?? false;
+    message.l2Bytes = object.l2Bytes ?? 0;
+    message.l2Entries = object.l2Entries ?? 0;
+    message.l2LimitBytes = object.l2LimitBytes ?? 0;
+    message.l2Evictions = object.l2Evictions ?? 0;
     return message;
   },
 };

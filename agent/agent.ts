@@ -5,6 +5,7 @@ import type { AgentConfig } from '../api/agent-config.ts';
 import type { LoggedEvent } from '../api/event.ts';
 import type { Namespace } from '../api/namespace.ts';
 import { RELOAD_PATH } from '../api/reload.ts';
+import { Analytics } from './analytics/analytics.ts';
 import { Audit } from './audit/audit.ts';
 import { Feed } from './bus/feed.ts';
 import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
@@ -75,6 +76,7 @@ export class Agent {
   #config: AgentConfig;
   #namespaces: ReadonlyMap<string, Namespace>;
   readonly #connections: CommandConnections;
+  readonly #analytics: Analytics;
   readonly #l1: L1;
   readonly #l2: L2;
   readonly #inbox: Inbox;
@@ -119,7 +121,11 @@ export class Agent {
       fillLeaseMs,
       limitOf: (namespace) => this.#namespaces.get(namespace)?.l2MemoryLimitBytes ?? 0,
     });
-    this.#l1 = new L1(config.namespaces, partitions, config.l1);
+    this.#analytics = new Analytics({ entries: config.l1.maxEntries, now, random });
+    this.#l1 = new L1(config.namespaces, partitions, config.l1, {
+      kept: (namespace, key, weight) => this.#analytics.largest.note(namespace, key, weight),
+      left: (namespace, key, cause) => this.#analytics.left(namespace, key, cause),
+    });
     this.#inbox = this.#buildInbox();
     this.#feed = this.#buildFeed();
     this.#audit = new Audit({
@@ -137,6 +143,7 @@ export class Agent {
     this.#reader = new Reader({
       l1: this.#l1,
       l2: this.#l2,
+      analytics: this.#analytics,
       partitions: this.#feed.partitions,
       now,
       eventDriven: config.eventDriven,
@@ -198,7 +205,7 @@ export class Agent {
       now,
       service,
       watchers: this.#watchers,
-      stats: () => collectStats(this.#sources),
+      stats: (request) => collectStats(this.#sources, request),
       log,
     });
     this.#http = new HttpServer({
@@ -277,6 +284,7 @@ export class Agent {
     const atMost = (most: number) => Math.max(1, Math.floor(most * share));
     const limits = { ...l1, maxEntries: atMost(l1.maxEntries), maxBytes: atMost(l1.maxBytes) };
     this.#l1.configure(namespaces, limits, this.#env.now());
+    this.#analytics.resize(limits.maxEntries);
   }
 
   #buildPressure(): Pressure {
@@ -403,6 +411,7 @@ export class Agent {
       l1: this.#l1,
       l2: this.#l2,
       reader: this.#reader,
+      analytics: this.#analytics,
       feed: this.#feed,
       inbox: this.#inbox,
       outbox: this.#outbox,
@@ -471,7 +480,9 @@ export class Agent {
   #apply({ partition, event, namespaces }: InboxItem): void {
     this.#applied += 1;
     const ageMs = this.#feed.clock.since(event.logged_at_us);
+    const before = this.#l1.invalidations;
     this.#invalidator.apply(partition.index, namespaces, event, ageMs);
+    this.#analytics.churn.note(event.event_type, this.#l1.invalidations - before);
     partition.noteApplied(event.version);
     const { keys, tags, version, event_id: eventId } = event;
     for (const namespace of namespaces)

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import { analyticsMetrics } from './analytics/metrics.ts';
 import { ratioOf } from './memory/pressure.ts';
 import type { StatsSources } from './stats.ts';
 import { healthOf } from './stats.ts';
@@ -144,6 +145,7 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
     healthOf(sources) === 'healthy' ? 1 : 0,
   );
   l2Metrics(sources, registry);
+  analyticsMetrics(sources.analytics, registry);
   const propagation = new Histogram({
     name: 'edgecache_propagation_seconds',
     help: 'From an event in the log to its being applied here, by Redis’ clock as this agent estimates it.',

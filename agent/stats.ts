@@ -1,5 +1,6 @@
 import type { AgentConfig } from '../api/agent-config.ts';
-import type { StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
+import type { StatsRequest, StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
+import type { Analytics } from './analytics/analytics.ts';
 import type { Audit } from './audit/audit.ts';
 import type { Feed } from './bus/feed.ts';
 import type { Inbox } from './bus/inbox.ts';
@@ -22,6 +23,7 @@ export interface StatsSources {
   readonly l1: L1;
   readonly l2: L2;
   readonly reader: Reader;
+  readonly analytics: Analytics;
   readonly feed: Feed;
   readonly inbox: Inbox;
   readonly outbox: Outbox;
@@ -62,8 +64,11 @@ export function ratio(part: number, rest: number): number {
 
 const MEGABYTE = 1e6;
 
-export function collectStats(sources: StatsSources): StatsResponse {
-  const { config, l1, reader, monitor, now, startedAt } = sources;
+/** Most keys that one answer names of each kind. */
+const MAX_TOP = 100;
+
+export function collectStats(sources: StatsSources, { top }: StatsRequest = { top: 0 }): StatsResponse {
+  const { config, l1, reader, analytics, monitor, now, startedAt } = sources;
   const { nodeId, region, datacenter, tier, namespaces } = config();
   const { l1Hits, l1Misses, l2Hits, l2Misses, l2Errors } = reader.counters;
   return {
@@ -96,11 +101,13 @@ export function collectStats(sources: StatsSources): StatsResponse {
     redis: redisStats(sources),
     audit: { reads: sources.audit.reads, violations: sources.audit.violationCount },
     configHash: sources.configHash(),
+    analytics: analyticsStats(sources, Math.min(top, MAX_TOP)),
     namespaces: namespaces.map((rules) => ({
       name: rules.name,
       ...l1.statsOf(rules.name),
-      hits: reader.byNamespace.get(rules.name)?.hits ?? 0,
-      misses: reader.byNamespace.get(rules.name)?.misses ?? 0,
+      hits: analytics.reads(rules.name).hits,
+      misses: analytics.reads(rules.name).misses,
+      l1Misses: [...analytics.reads(rules.name).causes].map(([cause, count]) => ({ cause, count })),
       ttlMs: rules.ttlSeconds * 1000,
       eventDriven: rules.eventDriven,
       critical: rules.critical,
@@ -109,6 +116,18 @@ export function collectStats(sources: StatsSources): StatsResponse {
       l2LimitBytes: rules.l2MemoryLimitBytes,
       l2Evictions: monitor.usage.get(rules.name)?.evictions ?? 0,
     })),
+  };
+}
+
+function analyticsStats(
+  { analytics: { hot, largest, churn, curve }, l1 }: StatsSources,
+  top: number,
+): NonNullable<StatsResponse['analytics']> {
+  return {
+    hottest: top === 0 ? [] : hot.top(top),
+    largest: top === 0 ? [] : largest.top(top, (namespace, key) => l1.weightOf(namespace, key)),
+    churn: churn.byType(),
+    whatIf: curve.points().map(({ factor, hitRatio }) => ({ factor, l1HitRatio: hitRatio })),
   };
 }
 

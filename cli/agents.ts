@@ -53,8 +53,9 @@ export class Agents {
     );
   }
 
-  stats(): Promise<Asked<StatsResponse>[]> {
-    return this.each((client) => client.stats());
+  /** @param top how many of the hottest and of the largest keys each shall name */
+  stats(top = 0): Promise<Asked<StatsResponse>[]> {
+    return this.each((client) => client.stats({ top }));
   }
 
   close(): void {

@@ -113,18 +113,18 @@ const CHECKS: Readonly<Record<Complaint, readonly Check[]>> = {
         : undefined,
   ],
   'slow lookups': [
-    ({ l1 }) => {
+    ({ l1, namespaces, analytics }) => {
       const { hits = 0, misses = 0, hitRatio = 0, entries = 0, maxEntries = 0, evictions = 0 } = l1 ?? {};
       if (hits + misses < ENOUGH_LOOKUPS || hitRatio >= 0.7) return undefined;
       const isFull = entries >= maxEntries * 0.95 && evictions > 0;
       return {
         level: hitRatio < 0.5 ? 'error' : 'warning',
-        evidence: `${percent(hitRatio)} of ${hits + misses} lookups were answered from memory; ${entries} of ${maxEntries} entries, ${evictions} evicted`,
+        evidence: `${percent(hitRatio)} of ${hits + misses} lookups were answered from memory; ${entries} of ${maxEntries} entries, ${evictions} evicted${causesOf(namespaces)}`,
         cause: isFull
           ? 'memory is too small for what is asked'
           : 'entries end, or are invalidated, before they are asked for again',
         remedy: isFull
-          ? 'raise l1.maxEntries in the tier'
+          ? `raise l1.maxEntries in the tier${promiseOf(analytics)}`
           : 'raise l1TtlSeconds where namespaces are event-driven; invalidate by key instead of whole namespaces; see pushValueBytes for hot keys that change often',
       };
     },
@@ -149,6 +149,23 @@ const CHECKS: Readonly<Record<Complaint, readonly Check[]>> = {
           },
   ],
 };
+
+/** Why memory did not answer, what weighs most first. */
+function causesOf(namespaces: StatsResponse['namespaces']): string {
+  const sums = new Map<string, number>();
+  for (const { cause, count } of namespaces.flatMap(({ l1Misses }) => l1Misses))
+    sums.set(cause, (sums.get(cause) ?? 0) + count);
+  const all = [...sums.values()].reduce((sum, count) => sum + count, 0);
+  if (all === 0) return '';
+  const shares = [...sums].sort(([, a], [, b]) => b - a).slice(0, 3);
+  return `; the others were ${shares.map(([cause, count]) => `${cause} (${percent(count / all)})`).join(', ')}`;
+}
+
+function promiseOf(analytics: StatsResponse['analytics']): string {
+  const [now, twice] = [1, 2].map((size) => analytics?.whatIf.find(({ factor }) => factor === size));
+  if (now === undefined || twice === undefined) return '';
+  return `: twice as many would answer ${percent(twice.l1HitRatio)} instead of ${percent(now.l1HitRatio)}, as a sample says`;
+}
 
 /** What is wrong, agent by agent, worst first. */
 export function examine(asked: readonly Asked<StatsResponse>[]): Finding[] {

@@ -191,6 +191,42 @@ describe('a fleet', () => {
     expect(second.l1Hits).toBe(1);
   });
 
+  it('is followed live: hottest and largest keys, why memory did not answer, what another size would do', async () => {
+    const look = (evicted: number) =>
+      statsOf({
+        status: 'healthy',
+        uptimeMs: evicted,
+        namespaces: [
+          {
+            name: 'ns',
+            l1Misses: [
+              { cause: 'evicted', count: evicted },
+              { cause: 'cold', count: 10 },
+            ],
+          },
+        ],
+        analytics: {
+          hottest: [{ namespace: 'ns', key: 'hot', perSecond: 1_234 }],
+          largest: [{ namespace: 'ns', key: 'large', bytes: 5_000_000 }],
+          churn: [{ eventType: 'pricing_updated', events: 5, dropped: 3 }],
+          whatIf: [0.5, 1, 2, 4].map((factor) => ({ factor, l1HitRatio: factor / 5 })),
+        },
+      });
+    agent.next('stats', look(100), look(190));
+    const { code, out } = await edgecache(['top', '--count', '2', '--every', '50ms']);
+    expect(code).toBe(0);
+    const [, second = ''] = out.split('AGENT').slice(1);
+    // The ten cold ones were before the first look.
+    expect(second).toMatch(/NOT IN MEMORY BECAUSE\s+evicted\s+100\.0 %\n\s*\n/);
+    expect(second).toMatch(
+      /L1 HITS WITH\s+0\.5 × SIZE\s+1 × SIZE\s+2 × SIZE\s+4 × SIZE\n.*10\.0 %\s+20\.0 %\s+40\.0 %\s+80\.0 %/,
+    );
+    expect(second).toMatch(/HOTTEST KEYS\s+LOOKUPS\/S\nns hot\s+1\.2/);
+    expect(second).toMatch(/LARGEST KEYS\s+BYTES\nns large\s+5\.0/);
+    expect(second).toMatch(/CHANGES\s+ENTRIES DROPPED\npricing_updated\s+3/);
+    expect(agent.received.at(-1)).toMatchObject({ method: 'stats' });
+  });
+
   it('is examined: evidence, cause and remedy of what is wrong', async () => {
     agent.next(
       'stats',

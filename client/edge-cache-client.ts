@@ -275,9 +275,13 @@ export class EdgeCacheClient {
     return this.#changes.send(EdgeCacheService.publish, request, options, touched);
   }
 
-  /** Statistics of the agent that answers. @throws EdgeCacheError */
-  async stats(): Promise<StatsResponse> {
-    return (await this.#pool.call(EdgeCacheService.stats, {}, this.#deadlineMs, true)).message;
+  /**
+   * Statistics of the agent that answers.
+   * @param options.top how many of the hottest and of the largest keys to name, up to 100; default 0: none
+   * @throws EdgeCacheError
+   */
+  async stats({ top = 0 }: { readonly top?: number } = {}): Promise<StatsResponse> {
+    return (await this.#pool.call(EdgeCacheService.stats, { top }, this.#deadlineMs, true)).message;
   }
 
   /** What the near cache did and holds; nothing where there is none. */

@@ -56,7 +56,7 @@ async function check(address: string, namespace: string): Promise<string> {
     });
     const gone = await ask(client.get.bind(client), lookup);
     if (gone.found) throw new Error('what was invalidated was still found');
-    const { nodeId, region } = await ask(client.stats.bind(client), {});
+    const { nodeId, region } = await ask(client.stats.bind(client), { top: 0 });
     return `put, found, invalidated and gone, by the agent on node ${nodeId} in ${region}`;
   } finally {
     client.close();

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { LoggedEvent } from '../../api/event.ts';
 import { resolveNamespace } from '../../api/namespace.ts';
+import { Analytics } from '../analytics/analytics.ts';
 import { Inbox } from '../bus/inbox.ts';
 import { Partition } from '../bus/partition.ts';
 import type { Entry } from '../l2/entry.ts';
@@ -41,6 +42,7 @@ class World {
       l1: this.l1,
       l2,
       partitions: [this.partition],
+      analytics: new Analytics({ entries: 10, now: () => 0, random: () => 0.5 }),
       now: () => 0,
       eventDriven: true,
       answered: () => undefined,

@@ -1,6 +1,10 @@
+import type { MissCause } from '../analytics/departures.ts';
+
 /** The entries of one namespace in one partition; they all go when its epoch moves on. */
 export interface Scope {
   epoch: number;
+  /** Why it moved on last. */
+  cause: MissCause;
 }
 
 /** An entry in memory. Values are never handed out for writing: they are encoded straight into answers. */

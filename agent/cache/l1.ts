@@ -1,6 +1,7 @@
 import type { Namespace } from '../../api/namespace.ts';
 import { ownCopy } from '../../api/own-copy.ts';
 import type { L1Policy } from '../../api/tier.ts';
+import type { MissCause } from '../analytics/departures.ts';
 import type { Entry } from '../l2/entry.ts';
 import { compareVersions } from '../l2/version.ts';
 import { type L1Entry, type Scope, weigh } from './l1-entry.ts';
@@ -20,6 +21,14 @@ export interface L1Limits {
   readonly policy?: L1Policy;
 }
 
+/** Told what comes into memory and what leaves it; decides nothing. */
+export interface L1Observer {
+  kept(namespace: string, key: string, weight: number): void;
+  left(namespace: string, key: string, cause: MissCause): void;
+}
+
+const UNOBSERVED: L1Observer = { kept: () => undefined, left: () => undefined };
+
 interface NamespaceState {
   rules: Namespace;
   store: BoundedStore<L1Entry>;
@@ -33,14 +42,21 @@ interface NamespaceState {
 export class L1 {
   readonly #namespaces = new Map<string, NamespaceState>();
   readonly #partitions: number;
+  readonly #observer: L1Observer;
   #limits: L1Limits;
   #evictions = 0;
   #invalidations = 0;
   #entries = 0;
   #bytes = 0;
 
-  constructor(namespaces: readonly Namespace[], partitions: number, limits: L1Limits) {
+  constructor(
+    namespaces: readonly Namespace[],
+    partitions: number,
+    limits: L1Limits,
+    observer: L1Observer = UNOBSERVED,
+  ) {
     this.#partitions = partitions;
+    this.#observer = observer;
     this.#limits = limits;
     this.configure(namespaces, limits, 0);
   }
@@ -93,7 +109,7 @@ export class L1 {
     const entry = state?.store.get(key);
     if (entry === undefined) return undefined;
     if (entry.epoch === entry.scope.epoch) return entry;
-    this.#remove(state, key, entry);
+    this.#remove(state, key, entry, entry.scope.cause);
     return undefined;
   }
 
@@ -132,7 +148,14 @@ export class L1 {
     this.#bytes += weight;
     this.#tag(state, key, tags);
     if (!state.store.set(key, kept, weight)) return;
+    this.#observer.kept(namespace, key, weight);
     this.#shrink();
+  }
+
+  /** What a key's entry weighs; undefined where there is none. No use of it. */
+  weightOf(namespace: string, key: string): number | undefined {
+    const entry = this.#namespaces.get(namespace)?.store.peek(key);
+    return entry === undefined || entry.epoch !== entry.scope.epoch ? undefined : entry.weight;
   }
 
   /** Whether a key has an entry that is older than a version and has not been invalidated. No use of it. */
@@ -169,6 +192,7 @@ export class L1 {
     const scope = state?.scopes[partition];
     if (state === undefined || scope === undefined) return;
     scope.epoch += 1;
+    scope.cause = 'invalidated';
     state.invalidations += 1;
     this.#invalidations += 1;
   }
@@ -177,7 +201,9 @@ export class L1 {
   resetPartition(partition: number, affects: (rules: Namespace) => boolean = () => true): void {
     for (const { rules, scopes } of this.#namespaces.values()) {
       const scope = scopes[partition];
-      if (scope !== undefined && affects(rules)) scope.epoch += 1;
+      if (scope === undefined || !affects(rules)) continue;
+      scope.epoch += 1;
+      scope.cause = 'reset';
     }
   }
 
@@ -186,7 +212,8 @@ export class L1 {
     for (const state of this.#namespaces.values()) {
       const grace = keepPastEndMs(state.rules);
       for (const [key, entry] of state.store.entries()) {
-        if (entry.epoch !== entry.scope.epoch || entry.endsAt + grace <= now) this.#remove(state, key, entry);
+        if (entry.epoch !== entry.scope.epoch) this.#remove(state, key, entry, entry.scope.cause);
+        else if (entry.endsAt + grace <= now) this.#remove(state, key, entry, 'expired');
       }
     }
   }
@@ -203,7 +230,7 @@ export class L1 {
   #newState(rules: Namespace): NamespaceState {
     return {
       rules,
-      scopes: Array.from({ length: this.#partitions }, () => ({ epoch: 0 })),
+      scopes: Array.from({ length: this.#partitions }, () => ({ epoch: 0, cause: 'invalidated' as const })),
       keysByTag: new Map(),
       invalidations: 0,
       store: this.#newStore(rules),
@@ -217,7 +244,9 @@ export class L1 {
       onEvict: (key, entry) => {
         this.#evictions += 1;
         const state = this.#namespaces.get(name);
-        if (state !== undefined) this.#account(state, key, entry);
+        if (state === undefined) return;
+        this.#account(state, key, entry);
+        this.#observer.left(name, key, this.#whyEvicted(state, entry));
       },
     });
   }
@@ -270,13 +299,19 @@ export class L1 {
   #invalidate(state: NamespaceState, key: string, entry: L1Entry): void {
     state.invalidations += 1;
     this.#invalidations += 1;
-    this.#remove(state, key, entry);
+    this.#remove(state, key, entry, 'invalidated');
   }
 
-  #remove(state: NamespaceState | undefined, key: string, entry: L1Entry): void {
+  #whyEvicted({ rules }: NamespaceState, { epoch, scope, weight }: L1Entry): MissCause {
+    if (epoch !== scope.epoch) return scope.cause;
+    return weight > this.#boundsOf(rules).maxWeight ? 'too_large' : 'evicted';
+  }
+
+  #remove(state: NamespaceState | undefined, key: string, entry: L1Entry, cause: MissCause): void {
     if (state === undefined) return;
     state.store.delete(key);
     this.#account(state, key, entry);
+    this.#observer.left(state.rules.name, key, cause);
   }
 
   #account(state: NamespaceState, key: string, entry: L1Entry): void {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Namespace } from '../../api/namespace.ts';
+import type { Analytics } from '../analytics/analytics.ts';
+import type { MissCause } from '../analytics/departures.ts';
 import type { Lane } from '../bus/inbox.ts';
 import type { Partition } from '../bus/partition.ts';
 import { RedisUnavailableError } from '../errors.ts';
@@ -51,6 +53,7 @@ export interface ReaderOptions {
   readonly l1: L1;
   readonly l2: L2;
   readonly partitions: readonly Partition[];
+  readonly analytics: Analytics;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Without events there is no proof of freshness: critical namespaces are read from L2, others live by TTL. */
@@ -76,11 +79,6 @@ export interface ReadCounters {
   degraded: number;
 }
 
-export interface NamespaceReads {
-  hits: number;
-  misses: number;
-}
-
 /**
  * The read path: L1 under a valid lease, then one flight per key to L2, then a miss.
  *
@@ -99,7 +97,6 @@ export class Reader {
   };
   /** Entries that an event's value took the place of. */
   replaced = 0;
-  readonly byNamespace = new Map<string, NamespaceReads>();
   readonly #options: ReaderOptions;
   readonly #flights: Map<string, Flight>[];
   readonly #limiter = new Limiter(MAX_READS, MAX_WAITING_READS);
@@ -111,17 +108,19 @@ export class Reader {
 
   /** The answer from L1, at once and without a promise, or undefined where L2 must be asked. */
   fromMemory(lookup: Lookup): Answer | undefined {
-    const { rules, key, minVersion, minEvent } = lookup;
-    if (minEvent !== '') return undefined;
-    const { l1, now } = this.#options;
-    const entry = l1.get(rules.name, key);
-    if (entry === undefined) return undefined;
+    const { rules, key, minEvent } = lookup;
+    const { l1, now, analytics } = this.#options;
+    const reads = analytics.reads(rules.name);
+    const entry = minEvent === '' ? l1.get(rules.name, key) : undefined;
     const time = now();
-    if (time >= entry.freshUntil || !this.#mayAnswer(rules, entry.partition, time, minVersion))
+    const cause = entry === undefined ? undefined : this.#whyNot(lookup, entry, time);
+    if (entry === undefined || cause !== undefined) {
+      analytics.missed(reads, key, minEvent === '' ? cause : 'unproven');
       return undefined;
-    if (entry.endsAt - time < lookup.refreshBelowMs) return undefined;
+    }
     this.counters.l1Hits += 1;
-    this.#reads(rules.name).hits += 1;
+    reads.hits += 1;
+    analytics.hit(reads, key);
     this.#options.answered(rules, key, entry.version, entry.partition);
     return toAnswer(entry, SOURCE.l1, entry.endsAt - time, lookup.wantTags);
   }
@@ -194,6 +193,13 @@ export class Reader {
     l1.set(rules.name, key, partition, entry, ttlMs, now());
     this.replaced += 1;
     return true;
+  }
+
+  /** Why an entry in memory may not answer a lookup; undefined: it may. */
+  #whyNot(lookup: Lookup, entry: L1Entry, time: number): MissCause | undefined {
+    if (time >= entry.freshUntil) return 'expired';
+    if (!this.#mayAnswer(lookup.rules, entry.partition, time, lookup.minVersion)) return 'unproven';
+    return entry.endsAt - time < lookup.refreshBelowMs ? 'refresh' : undefined;
   }
 
   #mayAnswer(rules: Namespace, partition: number, time: number, minVersion: string): boolean {
@@ -292,7 +298,7 @@ export class Reader {
     try {
       const result = await (flight ?? Promise.reject(new Error('not read')));
       const { rules, key } = lookup;
-      const reads = this.#reads(rules.name);
+      const reads = this.#options.analytics.reads(rules.name);
       const partition = this.#options.l2.partitionOf(rules.name, key);
       if (this.#isDoubtful(lookup, partition, result.entry?.tags ?? [])) {
         this.counters.degraded += 1;
@@ -348,15 +354,6 @@ export class Reader {
     if (time < entry.endsAt || time >= entry.endsAt + rules.staleIfErrorSeconds * 1000) return undefined;
     this.counters.staleServed += 1;
     return { ...toAnswer(entry, SOURCE.l1, 0, false), stale: true };
-  }
-
-  #reads(namespace: string): NamespaceReads {
-    let reads = this.byNamespace.get(namespace);
-    if (reads === undefined) {
-      reads = { hits: 0, misses: 0 };
-      this.byNamespace.set(namespace, reads);
-    }
-    return reads;
   }
 }
 

@@ -12,7 +12,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
-import type { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import type { StatsRequest, StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import {
   type BatchGetRequest,
   type BatchGetResponse,
@@ -43,7 +43,7 @@ export interface GrpcServerOptions {
   readonly now: () => number;
   readonly service: Service;
   readonly watchers: Watchers;
-  readonly stats: () => StatsResponse;
+  readonly stats: (request: StatsRequest) => StatsResponse;
   readonly log: Logger;
 }
 
@@ -133,7 +133,7 @@ export class GrpcServer {
       publish: this.#unary((request) => service.publish(request)),
       fill: this.#unary((request) => service.fill(request)),
       release: this.#unary((request) => service.release(request)),
-      stats: this.#unary(() => stats()),
+      stats: this.#unary((request) => stats(request)),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),
       follow: (call) => this.#follow(call),

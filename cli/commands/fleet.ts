@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatsResponse } from '../../client/edge-cache-client.ts';
 import type { Asked } from '../agents.ts';
-import { CliError, type Command, type Context, EXIT } from '../command.ts';
-import { AGENT_OPTIONS, durationOf, scopeOf } from '../find-agents.ts';
+import { type Command, type Context, EXIT } from '../command.ts';
+import { AGENT_OPTIONS, scopeOf } from '../find-agents.ts';
 import { Cluster } from '../kube/cluster.ts';
 import { duration, percent, type Screen, short } from '../screen.ts';
 
@@ -52,37 +51,6 @@ export const health: Command = {
       screen.table([['AGENT', 'STATUS', ''], ...rows]);
     }
     return asked.every(({ value }) => value?.status === 'healthy') ? EXIT.ok : EXIT.failed;
-  },
-};
-
-export const top: Command = {
-  name: 'top',
-  usage: '',
-  summary: 'what agents do now, live',
-  details: 'Ends with Ctrl-C, or after --count looks.',
-  words: [0, 0],
-  options: {
-    ...AGENT_OPTIONS,
-    every: { type: 'string', value: 'DURATION', help: 'time between two looks (default 1s)' },
-    count: { type: 'string', value: 'N', help: 'looks before it ends (default: no end)' },
-  },
-  examples: ['edgecache top', 'edgecache top --every 5s --count 3 --json'],
-  run: async (context) => {
-    const { given, screen, signal, now } = context;
-    const everyMs = durationOf(given, 'every') ?? 1_000;
-    const count = countOf(given.text('count'));
-    const agents = await context.agents();
-    let before = new Map<string, StatsResponse>();
-    let at = now();
-    for (let look = 0; look < count && !signal.aborted; look++) {
-      const asked = await agents.stats();
-      const seconds = look === 0 ? 0 : (now() - at) / 1000;
-      at = now();
-      showTop(screen, asked, before, seconds);
-      before = new Map(asked.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])));
-      if (look + 1 < count) await sleep(everyMs, undefined, { signal }).catch(() => undefined);
-    }
-    return EXIT.ok;
   },
 };
 
@@ -202,81 +170,7 @@ function inRedis(each: readonly { readonly l2Bytes: number; readonly l2LimitByte
   return limit === 0 ? short(bytes) : `${short(bytes)} of ${short(limit)}`;
 }
 
-const TOP_HEAD = [
-  'AGENT',
-  'STATUS',
-  'LOOKUPS/S',
-  'L1 HITS',
-  'HITS',
-  'EVENTS/S',
-  'P99',
-  'ENTRIES',
-  'INBOX',
-  'OUTBOX',
-];
-
-function showTop(
-  screen: Screen,
-  asked: readonly Asked<StatsResponse>[],
-  before: ReadonlyMap<string, StatsResponse>,
-  seconds: number,
-): void {
-  const rows = asked.map(({ name, value }) => {
-    if (value === undefined) return { name, status: 'unreachable' };
-    return { name, status: value.status, ...rates(value, before.get(name), seconds) };
-  });
-  if (screen.json) {
-    for (const row of rows) screen.printJson(row);
-    return;
-  }
-  screen.clear();
-  screen.table([
-    TOP_HEAD,
-    ...rows.map((row) => {
-      const status = statusText(screen, row.status);
-      if (!('lookups' in row)) return [row.name, status];
-      const { lookups, l1Hits, hits, events, p99Ms, entries, inbox, outbox } = row;
-      // Before a second look there is nothing to compare with.
-      const rate = (value: number) => (seconds === 0 ? NONE : short(value));
-      return [
-        row.name,
-        status,
-        rate(lookups),
-        percent(l1Hits),
-        percent(hits),
-        rate(events),
-        `${p99Ms.toFixed(1)} ms`,
-        String(entries),
-        String(inbox),
-        outbox === 0 ? '0' : screen.style('yellow', String(outbox)),
-      ];
-    }),
-  ]);
-}
-
-/** What was done since the look before; since its start where there was none, or the agent is another. */
-function rates(value: StatsResponse, last: StatsResponse | undefined, seconds: number) {
-  const old = last !== undefined && last.uptimeMs <= value.uptimeMs ? last : undefined;
-  const since = (read: (stats: StatsResponse) => number | undefined) =>
-    (read(value) ?? 0) - (old === undefined ? 0 : (read(old) ?? 0));
-  const [l1Hits, l1Misses] = [since(({ l1 }) => l1?.hits), since(({ l1 }) => l1?.misses)];
-  const l2Hits = since(({ l2 }) => l2?.hits);
-  const all = l1Hits + l1Misses;
-  const per = seconds === 0 ? 0 : 1 / seconds;
-  return {
-    lookups: all * per,
-    l1Hits: all === 0 ? 0 : l1Hits / all,
-    // Several callers may share one read of Redis.
-    hits: all === 0 ? 0 : Math.min(1, (l1Hits + l2Hits) / all),
-    events: since(({ events }) => events?.processed) * per,
-    p99Ms: value.events?.propagationP99Ms ?? 0,
-    entries: value.l1?.entries ?? 0,
-    inbox: value.events?.inboxSize ?? 0,
-    outbox: value.events?.outboxSize ?? 0,
-  };
-}
-
-function statusText(screen: Screen, status: string | undefined): string {
+export function statusText(screen: Screen, status: string | undefined): string {
   if (status === 'healthy') return screen.style('green', status);
   return screen.style(status === 'degraded' ? 'yellow' : 'red', status ?? 'unreachable');
 }
@@ -294,13 +188,6 @@ function exitOf(asked: readonly Asked<StatsResponse>[]): number {
 
 function toJson({ name, value, error }: Asked<StatsResponse>): unknown {
   return { name, ...(value ?? { error: error?.message }) };
-}
-
-function countOf(text: string | undefined): number {
-  if (text === undefined) return Number.POSITIVE_INFINITY;
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0) return count;
-  throw new CliError(`--count: ${JSON.stringify(text)} must be a whole number above 0`, EXIT.usage);
 }
 
 /** For other commands that need every agent's statistics. */

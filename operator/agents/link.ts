@@ -71,7 +71,7 @@ export class NetworkAgentLink implements AgentLink {
     );
     return new Promise<StatsResponse>((resolve, reject) => {
       const call = client.stats(
-        {},
+        { top: 0 },
         new Metadata(),
         { deadline: Date.now() + this.#timeoutMs },
         (error, response) => {

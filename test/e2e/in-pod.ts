@@ -34,7 +34,7 @@ const METHODS: Readonly<Record<string, Ask>> = {
     client.invalidate(InvalidateRequest.fromPartial(request), new Metadata(), options, callback),
   publish: (client, request, options, callback) =>
     client.publish(PublishRequest.fromPartial(request), new Metadata(), options, callback),
-  stats: (client, _request, options, callback) => client.stats({}, new Metadata(), options, callback),
+  stats: (client, _request, options, callback) => client.stats({ top: 0 }, new Metadata(), options, callback),
 };
 
 const clients = new Map<string, EdgeCacheClient>();

@@ -304,6 +304,8 @@ export interface FollowRequest_Leave {
 }
 
 export interface StatsRequest {
+  /** how many of the hottest and of the largest keys to name, up to 100; 0: none */
+  top: number;
 }
 
 export interface StatsResponse {
@@ -325,6 +327,7 @@ export interface StatsResponse {
     | undefined;
   /** first 16 hex digits of SHA-256 over the configuration file it runs by */
   configHash: string;
+  analytics: StatsResponse_Analytics | undefined;
 }
 
 export interface StatsResponse_L1 {
@@ -394,6 +397,44 @@ export interface StatsResponse_NamespaceStats {
   l2Entries: number;
   l2LimitBytes: number;
   l2Evictions: number;
+  l1Misses: StatsResponse_MissCount[];
+}
+
+export interface StatsResponse_MissCount {
+  cause: string;
+  count: number;
+}
+
+export interface StatsResponse_Analytics {
+  /** of late, on this agent */
+  hottest: StatsResponse_Analytics_HotKey[];
+  largest: StatsResponse_Analytics_LargeKey[];
+  churn: StatsResponse_Analytics_EventChurn[];
+  /** empty until enough has been asked for */
+  whatIf: StatsResponse_Analytics_SizePoint[];
+}
+
+export interface StatsResponse_Analytics_HotKey {
+  namespace: string;
+  key: string;
+  perSecond: number;
+}
+
+export interface StatsResponse_Analytics_LargeKey {
+  namespace: string;
+  key: string;
+  bytes: number;
+}
+
+export interface StatsResponse_Analytics_EventChurn {
+  eventType: string;
+  events: number;
+  dropped: number;
+}
+
+export interface StatsResponse_Analytics_SizePoint {
+  factor: number;
+  l1HitRatio: number;
 }
 
 function createBaseGetRequest(): GetRequest {
@@ -2821,11 +2862,14 @@ export const FollowRequest_Leave: MessageFns<FollowRequest_Leave> = {
 };
 
 function createBaseStatsRequest(): StatsRequest {
-  return {};
+  return { top: 0 };
 }
 
 export const StatsRequest: MessageFns<StatsRequest> = {
-  encode(_: StatsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: StatsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.top !== 0) {
+      writer.uint32(8).uint32(message.top);
+    }
     return writer;
   },
 
@@ -2842,6 +2886,14 @@ export const StatsRequest: MessageFns<StatsRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.top = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2857,8 +2909,9 @@ export const StatsRequest: MessageFns<StatsRequest> = {
   create(base?: DeepPartial<StatsRequest>): StatsRequest {
     return StatsRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<StatsRequest>): StatsRequest {
+  fromPartial(object: DeepPartial<StatsRequest>): StatsRequest {
     const message = createBaseStatsRequest();
+    message.top = object.top ?? 0;
     return message;
   },
 };
@@ -2878,6 +2931,7 @@ function createBaseStatsResponse(): StatsResponse {
     namespaces: [],
     audit: undefined,
     configHash: "",
+    analytics: undefined,
   };
 }
 
@@ -2921,6 +2975,9 @@ export const StatsResponse: MessageFns<StatsResponse> = {
     }
     if (message.configHash !== "") {
       writer.uint32(106).string(message.configHash);
+    }
+    if (message.analytics !== undefined) {
+      StatsResponse_Analytics.encode(message.analytics, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -3042,6 +3099,14 @@ export const StatsResponse: MessageFns<StatsResponse> = {
             message.configHash = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.analytics = StatsResponse_Analytics.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3078,6 +3143,9 @@ export const StatsResponse: MessageFns<StatsResponse> = {
       ? StatsResponse_Audit.fromPartial(object.audit)
       : undefined;
     message.configHash = object.configHash ?? "";
+    message.analytics = (object.analytics !== undefined && object.analytics !== null)
+      ? StatsResponse_Analytics.fromPartial(object.analytics)
+      : undefined;
     return message;
   },
 };
@@ -3752,6 +3820,7 @@ function createBaseStatsResponse_NamespaceStats(): StatsResponse_NamespaceStats 
     l2Entries: 0,
     l2LimitBytes: 0,
     l2Evictions: 0,
+    l1Misses: [],
   };
 }
 
@@ -3795,6 +3864,9 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
     }
     if (message.l2Evictions !== 0) {
       writer.uint32(104).uint64(message.l2Evictions);
+    }
+    for (const v of message.l1Misses) {
+      StatsResponse_MissCount.encode(v!, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -3916,6 +3988,14 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
             message.l2Evictions = longToNumber(reader.uint64());
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.l1Misses.push(StatsResponse_MissCount.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3946,6 +4026,469 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
     message.l2Entries = object.l2Entries ?? 0;
     message.l2LimitBytes = object.l2LimitBytes ?? 0;
     message.l2Evictions = object.l2Evictions ?? 0;
+    message.l1Misses = object.l1Misses?.map((e) => StatsResponse_MissCount.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStatsResponse_MissCount(): StatsResponse_MissCount {
+  return { cause: "", count: 0 };
+}
+
+export const StatsResponse_MissCount: MessageFns<StatsResponse_MissCount> = {
+  encode(message: StatsResponse_MissCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cause !== "") {
+      writer.uint32(10).string(message.cause);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).uint64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_MissCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_MissCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_MissCount>): StatsResponse_MissCount {
+    return StatsResponse_MissCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_MissCount>): StatsResponse_MissCount {
+    const message = createBaseStatsResponse_MissCount();
+    message.cause = object.cause ?? "";
+    message.count = object.count ?? 0;
+    return message;
+  },
+};
+
+function createBaseStatsResponse_Analytics(): StatsResponse_Analytics {
+  return { hottest: [], largest: [], churn: [], whatIf: [] };
+}
+
+export const StatsResponse_Analytics: MessageFns<StatsResponse_Analytics> = {
+  encode(message: StatsResponse_Analytics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.hottest) {
+      StatsResponse_Analytics_HotKey.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.largest) {
+      StatsResponse_Analytics_LargeKey.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.churn) {
+      StatsResponse_Analytics_EventChurn.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.whatIf) {
+      StatsResponse_Analytics_SizePoint.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_Analytics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_Analytics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hottest.push(StatsResponse_Analytics_HotKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.largest.push(StatsResponse_Analytics_LargeKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.churn.push(StatsResponse_Analytics_EventChurn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.whatIf.push(StatsResponse_Analytics_SizePoint.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_Analytics>): StatsResponse_Analytics {
+    return StatsResponse_Analytics.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_Analytics>): StatsResponse_Analytics {
+    const message = createBaseStatsResponse_Analytics();
+    message.hottest = object.hottest?.map((e) => StatsResponse_Analytics_HotKey.fromPartial(e)) || [];
+    message.largest = object.largest?.map((e) => StatsResponse_Analytics_LargeKey.fromPartial(e)) || [];
+    message.churn = object.churn?.map((e) => StatsResponse_Analytics_EventChurn.fromPartial(e)) || [];
+    message.whatIf = object.whatIf?.map((e) => StatsResponse_Analytics_SizePoint.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStatsResponse_Analytics_HotKey(): StatsResponse_Analytics_HotKey {
+  return { namespace: "", key: "", perSecond: 0 };
+}
+
+export const StatsResponse_Analytics_HotKey: MessageFns<StatsResponse_Analytics_HotKey> = {
+  encode(message: StatsResponse_Analytics_HotKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.perSecond !== 0) {
+      writer.uint32(25).double(message.perSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_Analytics_HotKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_Analytics_HotKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.perSecond = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_Analytics_HotKey>): StatsResponse_Analytics_HotKey {
+    return StatsResponse_Analytics_HotKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_Analytics_HotKey>): StatsResponse_Analytics_HotKey {
+    const message = createBaseStatsResponse_Analytics_HotKey();
+    message.namespace = object.namespace ?? "";
+    message.key = object.key ?? "";
+    message.perSecond = object.perSecond ?? 0;
+    return message;
+  },
+};
+
+function createBaseStatsResponse_Analytics_LargeKey(): StatsResponse_Analytics_LargeKey {
+  return { namespace: "", key: "", bytes: 0 };
+}
+
+export const StatsResponse_Analytics_LargeKey: MessageFns<StatsResponse_Analytics_LargeKey> = {
+  encode(message: StatsResponse_Analytics_LargeKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).uint64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_Analytics_LargeKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_Analytics_LargeKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_Analytics_LargeKey>): StatsResponse_Analytics_LargeKey {
+    return StatsResponse_Analytics_LargeKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_Analytics_LargeKey>): StatsResponse_Analytics_LargeKey {
+    const message = createBaseStatsResponse_Analytics_LargeKey();
+    message.namespace = object.namespace ?? "";
+    message.key = object.key ?? "";
+    message.bytes = object.bytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseStatsResponse_Analytics_EventChurn(): StatsResponse_Analytics_EventChurn {
+  return { eventType: "", events: 0, dropped: 0 };
+}
+
+export const StatsResponse_Analytics_EventChurn: MessageFns<StatsResponse_Analytics_EventChurn> = {
+  encode(message: StatsResponse_Analytics_EventChurn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.eventType !== "") {
+      writer.uint32(10).string(message.eventType);
+    }
+    if (message.events !== 0) {
+      writer.uint32(16).uint64(message.events);
+    }
+    if (message.dropped !== 0) {
+      writer.uint32(24).uint64(message.dropped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_Analytics_EventChurn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_Analytics_EventChurn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.eventType = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.events = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dropped = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_Analytics_EventChurn>): StatsResponse_Analytics_EventChurn {
+    return StatsResponse_Analytics_EventChurn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_Analytics_EventChurn>): StatsResponse_Analytics_EventChurn {
+    const message = createBaseStatsResponse_Analytics_EventChurn();
+    message.eventType = object.eventType ?? "";
+    message.events = object.events ?? 0;
+    message.dropped = object.dropped ?? 0;
+    return message;
+  },
+};
+
+function createBaseStatsResponse_Analytics_SizePoint(): StatsResponse_Analytics_SizePoint {
+  return { factor: 0, l1HitRatio: 0 };
+}
+
+export const StatsResponse_Analytics_SizePoint: MessageFns<StatsResponse_Analytics_SizePoint> = {
+  encode(message: StatsResponse_Analytics_SizePoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.factor !== 0) {
+      writer.uint32(9).double(message.factor);
+    }
+    if (message.l1HitRatio !== 0) {
+      writer.uint32(17).double(message.l1HitRatio);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_Analytics_SizePoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_Analytics_SizePoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.factor = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.l1HitRatio = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_Analytics_SizePoint>): StatsResponse_Analytics_SizePoint {
+    return StatsResponse_Analytics_SizePoint.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_Analytics_SizePoint>): StatsResponse_Analytics_SizePoint {
+    const message = createBaseStatsResponse_Analytics_SizePoint();
+    message.factor = object.factor ?? 0;
+    message.l1HitRatio = object.l1HitRatio ?? 0;
     return message;
   },
 };

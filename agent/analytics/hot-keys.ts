@@ -1,0 +1,116 @@
+export interface HotKey {
+  readonly namespace: string;
+  readonly key: string;
+  /** Lookups of late, on this agent; an estimate from below. */
+  readonly perSecond: number;
+}
+
+export interface HotKeysOptions {
+  /** Keys that are told apart at least; twice as many are held at most. */
+  readonly capacity: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** From 0 up to, and without, 1. */
+  readonly random: () => number;
+}
+
+interface Count {
+  readonly namespace: string;
+  readonly key: string;
+  uses: number;
+  /** By how much `uses` may be too high. */
+  error: number;
+}
+
+/** Mean of lookups for each that is counted: what the estimate costs is paid by so few. */
+const SAMPLE_ONE_IN = 16;
+/** What was a minute ago counts a little more than a third. */
+const DECAY_MS = 10_000;
+const KEEP = 0.85;
+
+/**
+ * The keys that are looked up most, of late: Space-Saving (Metwally, Agrawal, El Abbadi: Efficient computation of frequent and
+ * top-k elements in data streams, ICDT 2005) over a sample of the lookups, in batches: a key that comes in when there is no
+ * room may have been there before as often as the most used of those that had to go.
+ */
+export class HotKeys {
+  readonly #options: HotKeysOptions;
+  readonly #counts = new Map<string, Count>();
+  /** Most uses of a key that was let go. */
+  #floor = 0;
+  #untilNext: number;
+  /** What `uses` are counted over, in milliseconds, the past discounted as they are. */
+  #spanMs = 0;
+  #decayedAt: number;
+
+  constructor(options: HotKeysOptions) {
+    this.#options = options;
+    this.#decayedAt = options.now();
+    this.#untilNext = this.#gap();
+  }
+
+  /** Keys told apart now. */
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  /** To be called for every lookup; almost always it only counts down. */
+  note(namespace: string, key: string): void {
+    this.#untilNext -= 1;
+    if (this.#untilNext > 0) return;
+    this.#untilNext = this.#gap();
+    this.#count(namespace, key);
+  }
+
+  /** The hottest first. */
+  top(most: number): HotKey[] {
+    const now = this.#options.now();
+    this.#decay(now);
+    const seconds = (this.#spanMs + now - this.#decayedAt) / 1000;
+    if (seconds <= 0) return [];
+    return [...this.#counts.values()]
+      .map(({ namespace, key, uses, error }) => ({
+        namespace,
+        key,
+        perSecond: ((uses - error) * SAMPLE_ONE_IN) / seconds,
+      }))
+      .filter(({ perSecond }) => perSecond > 0)
+      .sort((a, b) => b.perSecond - a.perSecond)
+      .slice(0, most);
+  }
+
+  /** Gaps of random length: callers that ask for the same keys in turn must not always have the same one counted. */
+  #gap(): number {
+    return 1 + Math.floor(this.#options.random() * (2 * SAMPLE_ONE_IN - 1));
+  }
+
+  #count(namespace: string, key: string): void {
+    const name = `${namespace}\0${key}`;
+    const found = this.#counts.get(name);
+    if (found !== undefined) {
+      found.uses += 1;
+      return;
+    }
+    this.#decay(this.#options.now());
+    if (this.#counts.size >= 2 * this.#options.capacity) this.#prune();
+    this.#counts.set(name, { namespace, key, uses: this.#floor + 1, error: this.#floor });
+  }
+
+  #prune(): void {
+    const sorted = [...this.#counts].sort(([, a], [, b]) => b.uses - a.uses);
+    const gone = sorted.slice(this.#options.capacity);
+    this.#floor = Math.max(this.#floor, gone[0]?.[1].uses ?? 0);
+    for (const [name] of gone) this.#counts.delete(name);
+  }
+
+  #decay(now: number): void {
+    for (; now - this.#decayedAt >= DECAY_MS; this.#decayedAt += DECAY_MS) {
+      this.#spanMs = (this.#spanMs + DECAY_MS) * KEEP;
+      this.#floor *= KEEP;
+      for (const count of this.#counts.values()) {
+        count.uses *= KEEP;
+        count.error *= KEEP;
+      }
+    }
+  }
+}

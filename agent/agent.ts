@@ -35,6 +35,7 @@ import { type ConfigFile, Reloads } from './reload.ts';
 import { lanesOf, Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
+import { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
 import { freshUntil } from './watch/freshness.ts';
 import { Watchers } from './watch/watchers.ts';
 
@@ -77,6 +78,7 @@ export class Agent {
   #namespaces: ReadonlyMap<string, Namespace>;
   readonly #connections: CommandConnections;
   readonly #analytics: Analytics;
+  readonly #ttl: AdaptiveTtl;
   readonly #l1: L1;
   readonly #l2: L2;
   readonly #inbox: Inbox;
@@ -122,6 +124,7 @@ export class Agent {
       limitOf: (namespace) => this.#namespaces.get(namespace)?.l2MemoryLimitBytes ?? 0,
     });
     this.#analytics = new Analytics({ entries: config.l1.maxEntries, now, random });
+    this.#ttl = new AdaptiveTtl({ entries: config.l1.maxEntries, now });
     this.#l1 = new L1(config.namespaces, partitions, config.l1, {
       kept: (namespace, key, weight) => this.#analytics.largest.note(namespace, key, weight),
       left: (namespace, key, cause) => this.#analytics.left(namespace, key, cause),
@@ -144,6 +147,7 @@ export class Agent {
       l1: this.#l1,
       l2: this.#l2,
       analytics: this.#analytics,
+      ttl: this.#ttl,
       partitions: this.#feed.partitions,
       now,
       eventDriven: config.eventDriven,
@@ -285,6 +289,7 @@ export class Agent {
     const limits = { ...l1, maxEntries: atMost(l1.maxEntries), maxBytes: atMost(l1.maxBytes) };
     this.#l1.configure(namespaces, limits, this.#env.now());
     this.#analytics.resize(limits.maxEntries);
+    this.#ttl.resize(limits.maxEntries);
   }
 
   #buildPressure(): Pressure {
@@ -368,6 +373,7 @@ export class Agent {
           this.#inbox.discard(partition);
           this.#l1.resetPartition(partition.index);
           this.#reader.forgetFlights(partition.index);
+          this.#ttl.forget();
           this.#watchers.reset('events were lost');
         },
         acknowledged: (partition, text) => {
@@ -401,6 +407,7 @@ export class Agent {
       changes: this.#changes,
       confirmations: this.#confirmations,
       l2: this.#l2,
+      ttl: this.#ttl,
       wallClock: this.#env.wallClock,
     });
   }
@@ -412,6 +419,7 @@ export class Agent {
       l2: this.#l2,
       reader: this.#reader,
       analytics: this.#analytics,
+      ttl: this.#ttl,
       feed: this.#feed,
       inbox: this.#inbox,
       outbox: this.#outbox,
@@ -485,8 +493,11 @@ export class Agent {
     this.#analytics.churn.note(event.event_type, this.#l1.invalidations - before);
     partition.noteApplied(event.version);
     const { keys, tags, version, event_id: eventId } = event;
-    for (const namespace of namespaces)
+    for (const namespace of namespaces) {
+      const rules = this.#namespaces.get(namespace);
+      if (rules !== undefined) this.#ttl.noteChange(rules, event);
       this.#watchers.invalidated({ namespace, keys, tags, version, eventId });
+    }
     if (ageMs === undefined) return;
     this.#propagation.add(ageMs);
     this.#metrics.propagation.observe(ageMs / 1000);
@@ -498,6 +509,7 @@ export class Agent {
       'too many events: partition dropped instead',
     );
     this.#feed.counters.resets += 1;
+    this.#ttl.forget();
     this.#l1.resetPartition(partition.index, (rules) => rules.critical === (lane === 'critical'));
     this.#reader.forgetFlights(partition.index);
     this.#watchers.reset('too many events');

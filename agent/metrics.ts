@@ -146,6 +146,20 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
   );
   l2Metrics(sources, registry);
   analyticsMetrics(sources.analytics, registry);
+  new Counter({
+    name: 'edgecache_adaptive_ttl_entries_total',
+    help: 'Entries that this agent wrote with a TTL of its own choice: longer, shorter, or the configured one.',
+    labelNames: ['namespace', 'ttl'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [namespace, { longer, shorter, unchanged }] of sources.ttl.byNamespace) {
+        this.inc({ namespace, ttl: 'longer' }, longer);
+        this.inc({ namespace, ttl: 'shorter' }, shorter);
+        this.inc({ namespace, ttl: 'unchanged' }, unchanged);
+      }
+    },
+  });
   const propagation = new Histogram({
     name: 'edgecache_propagation_seconds',
     help: 'From an event in the log to its being applied here, by Redis’ clock as this agent estimates it.',

@@ -58,7 +58,8 @@ export function checkValue(rules: Namespace, value: Buffer): void {
 const MAX_TTL_MS = 30 * 86_400_000;
 
 /** TTL to use for what a caller asked for: 0 stands for the namespace's. @throws InvalidInputError */
-export function ttlOf(rules: Namespace, ttlMs: number): number {
+/** @param choose is asked where the caller leaves it to the namespace */
+export function ttlOf(ttlMs: number, choose: () => number): number {
   if (ttlMs > MAX_TTL_MS) throw invalid('ttl_ms', String(ttlMs), `must be at most ${MAX_TTL_MS} (30 days)`);
-  return ttlMs === 0 ? rules.ttlSeconds * 1000 : ttlMs;
+  return ttlMs === 0 ? choose() : ttlMs;
 }

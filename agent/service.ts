@@ -22,6 +22,7 @@ import { AgentError } from './errors.ts';
 import type { L2 } from './l2/l2.ts';
 import { isVersion } from './l2/version.ts';
 import { checkKey, checkTags, checkValue, invalid, namespaceOf, ttlOf } from './requests.ts';
+import type { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
 
 export interface ServiceOptions {
   readonly namespaces: () => ReadonlyMap<string, Namespace>;
@@ -30,6 +31,7 @@ export interface ServiceOptions {
   readonly changes: Changes;
   readonly confirmations: Confirmations;
   readonly l2: L2;
+  readonly ttl: AdaptiveTtl;
   /** Milliseconds since 1970, for the timestamps that people read. */
   readonly wallClock: () => number;
 }
@@ -113,7 +115,7 @@ export class Service {
       );
     }
     const event = this.#event({ ...eventFields(request.event, namespace, key) });
-    const ttlMs = ttlOf(rules, request.ttlMs);
+    const ttlMs = ttlOf(request.ttlMs, () => this.#options.ttl.choose(rules, key, tags));
     const push = rules.pushValueBytes > 0 && value.length <= rules.pushValueBytes;
     const { compressAboveBytes } = rules;
     const put = { namespace, key, value, ttlMs, tags, ifVersion, push, compressAboveBytes };
@@ -174,7 +176,10 @@ export class Service {
     checkValue(rules, request.value);
     checkLeaseToken(leaseToken);
     const value = absent ? Buffer.alloc(0) : request.value;
-    const ttlMs = ttlOf(rules, request.ttlMs);
+    // That there is nothing is not known to last.
+    const usual = () => rules.ttlSeconds * 1000;
+    const choose = absent ? usual : () => this.#options.ttl.choose(rules, key, tags);
+    const ttlMs = ttlOf(request.ttlMs, choose);
     const { compressAboveBytes } = rules;
     const filled = { namespace, key, value, ttlMs, tags, absent, leaseToken, compressAboveBytes };
     const version = await this.#options.l2.fill(filled);

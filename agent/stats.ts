@@ -1,4 +1,5 @@
 import type { AgentConfig } from '../api/agent-config.ts';
+import type { Namespace } from '../api/namespace.ts';
 import type { StatsRequest, StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
 import type { Analytics } from './analytics/analytics.ts';
 import type { Audit } from './audit/audit.ts';
@@ -15,6 +16,7 @@ import type { RecentDurations } from './propagation.ts';
 import type { CommandConnections } from './redis/connections.ts';
 import { describeProblem } from './redis/memory-checks.ts';
 import type { RedisMonitor } from './redis/monitor.ts';
+import type { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
 import type { Watchers } from './watch/watchers.ts';
 
 /** The parts of an agent that its statistics are read from. */
@@ -24,6 +26,7 @@ export interface StatsSources {
   readonly l2: L2;
   readonly reader: Reader;
   readonly analytics: Analytics;
+  readonly ttl: AdaptiveTtl;
   readonly feed: Feed;
   readonly inbox: Inbox;
   readonly outbox: Outbox;
@@ -63,6 +66,9 @@ export function ratio(part: number, rest: number): number {
 }
 
 const MEGABYTE = 1e6;
+const NO_CHOICES = { longer: 0, shorter: 0, unchanged: 0, sumMs: 0 };
+
+type NamespaceStats = StatsResponse['namespaces'][number];
 
 /** Most keys that one answer names of each kind. */
 const MAX_TOP = 100;
@@ -114,9 +120,17 @@ export function collectStats(sources: StatsSources, { top }: StatsRequest = { to
       l2Bytes: monitor.usage.get(rules.name)?.bytes ?? 0,
       l2Entries: monitor.usage.get(rules.name)?.entries ?? 0,
       l2LimitBytes: rules.l2MemoryLimitBytes,
+      adaptiveTtl: ttlStats(sources, rules),
       l2Evictions: monitor.usage.get(rules.name)?.evictions ?? 0,
     })),
   };
+}
+
+function ttlStats({ ttl }: StatsSources, { name, adaptiveTtl }: Namespace): NamespaceStats['adaptiveTtl'] {
+  if (adaptiveTtl === undefined) return undefined;
+  const { longer, shorter, unchanged, sumMs } = ttl.byNamespace.get(name) ?? NO_CHOICES;
+  const all = longer + shorter + unchanged;
+  return { longer, shorter, unchanged, meanMs: all === 0 ? 0 : Math.round(sumMs / all) };
 }
 
 function analyticsStats(

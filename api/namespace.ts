@@ -75,6 +75,19 @@ export const namespaceSchema = z.strictObject({
     .describe(
       'Values above this size are compressed in Redis (zstd) where that saves a tenth or more; agents and clients have them plain. Default 0: none are.',
     ),
+  adaptiveTtl: z
+    .strictObject({
+      minSeconds: wholeNumber(1, 30 * DAY_SECONDS, 'seconds').describe(
+        'Shortest life in Redis that may be chosen; at most ttlSeconds.',
+      ),
+      maxSeconds: wholeNumber(1, 30 * DAY_SECONDS, 'seconds').describe(
+        'Longest life in Redis that may be chosen; at least ttlSeconds.',
+      ),
+    })
+    .optional()
+    .describe(
+      'Lets agents choose how long an entry lives, where its writer does not say: longer for keys that are read often and change rarely, shorter for those that change faster than ttlSeconds. Default: off.',
+    ),
   staleIfErrorSeconds: wholeNumber(0, DAY_SECONDS, 'seconds')
     .optional()
     .describe(
@@ -105,6 +118,8 @@ export interface Namespace {
   readonly maxValueBytes: number;
   readonly pushValueBytes: number;
   readonly compressAboveBytes: number;
+  /** Undefined: every entry lives for ttlSeconds. */
+  readonly adaptiveTtl: { readonly minSeconds: number; readonly maxSeconds: number } | undefined;
   readonly staleIfErrorSeconds: number;
   readonly minReplicas: number;
   readonly invalidatedBy: readonly string[];
@@ -182,6 +197,7 @@ export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number):
     maxValueBytes: spec.maxValueBytes ?? 1024 ** 2,
     pushValueBytes: spec.pushValueBytes ?? 0,
     compressAboveBytes: spec.compressAboveBytes ?? 0,
+    adaptiveTtl: spec.adaptiveTtl,
     staleIfErrorSeconds: spec.staleIfErrorSeconds ?? 300,
     minReplicas: spec.minReplicas ?? 0,
     invalidatedBy: spec.invalidatedBy ?? (eventDriven ? (known.invalidatedBy ?? []) : []),
@@ -206,6 +222,7 @@ export function checkNamespaces(
     if (!ns.eventDriven && ns.invalidatedBy.length > 0) {
       fail([index, 'invalidatedBy'], 'may not be specified when eventDriven is false');
     }
+    checkAdaptiveTtl(ns, (path, remedy) => fail([index, ...path], remedy));
     if (!ns.eventDriven && ns.critical) {
       fail(
         [index, 'critical'],
@@ -213,4 +230,20 @@ export function checkNamespaces(
       );
     }
   });
+}
+
+function checkAdaptiveTtl(
+  { adaptiveTtl, eventDriven, ttlSeconds }: Namespace,
+  fail: (path: string[], remedy: string) => void,
+): void {
+  if (adaptiveTtl === undefined) return;
+  if (!eventDriven)
+    fail(
+      ['adaptiveTtl'],
+      'may be specified only when eventDriven is true: without events changes are not known',
+    );
+  if (adaptiveTtl.minSeconds > ttlSeconds)
+    fail(['adaptiveTtl', 'minSeconds'], `must be at most ttlSeconds, which is ${ttlSeconds}`);
+  if (adaptiveTtl.maxSeconds < ttlSeconds)
+    fail(['adaptiveTtl', 'maxSeconds'], `must be at least ttlSeconds, which is ${ttlSeconds}`);
 }

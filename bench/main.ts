@@ -10,6 +10,7 @@ import { churn } from './groups/churn.ts';
 import { fleet, footprint } from './groups/fleet.ts';
 import { batch, socket, stream } from './groups/lookups.ts';
 import { near } from './groups/near.ts';
+import { ttl } from './groups/ttl.ts';
 import { unary } from './groups/unary.ts';
 import { type Group, type Row, ratioOf, toCells } from './row.ts';
 
@@ -23,6 +24,7 @@ const GROUPS: readonly Group[] = [
   confirm,
   writes,
   churn,
+  ttl,
   fleet,
   footprint,
 ];

@@ -8,6 +8,7 @@ import { Partition } from '../bus/partition.ts';
 import type { Entry } from '../l2/entry.ts';
 import { L2, L2_DEFAULTS } from '../l2/l2.ts';
 import { compareVersions } from '../l2/version.ts';
+import { AdaptiveTtl } from '../ttl/adaptive-ttl.ts';
 import { Watchers } from '../watch/watchers.ts';
 import { Invalidator } from './invalidator.ts';
 import { L1 } from './l1.ts';
@@ -42,6 +43,7 @@ class World {
       l1: this.l1,
       l2,
       partitions: [this.partition],
+      ttl: new AdaptiveTtl({ entries: 10, now: () => 0 }),
       analytics: new Analytics({ entries: 10, now: () => 0, random: () => 0.5 }),
       now: () => 0,
       eventDriven: true,

@@ -138,7 +138,7 @@ export class L1 {
       absent,
       tags,
       partition,
-      freshUntil: now + Math.min(ttlMs, state.rules.l1TtlSeconds * 1000),
+      freshUntil: now + Math.min(ttlMs, lifeOf(state.rules, ttlMs)),
       endsAt: now + ttlMs,
       scope,
       epoch: scope.epoch,
@@ -331,6 +331,12 @@ export class L1 {
       else keys.add(key);
     }
   }
+}
+
+/** Where an entry was given a longer life in L2, its life here is longer by as much. */
+function lifeOf({ l1TtlSeconds, ttlSeconds, adaptiveTtl }: Namespace, ttlMs: number): number {
+  const usualMs = l1TtlSeconds * 1000;
+  return adaptiveTtl === undefined ? usualMs : Math.max(usualMs, (ttlMs * l1TtlSeconds) / ttlSeconds);
 }
 
 function policyOf({ policy }: L1Limits): L1Policy {

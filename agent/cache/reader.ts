@@ -8,6 +8,7 @@ import { RedisUnavailableError } from '../errors.ts';
 import type { Entry } from '../l2/entry.ts';
 import type { L2, ReadItem, ReadResult } from '../l2/l2.ts';
 import { compareVersions } from '../l2/version.ts';
+import type { AdaptiveTtl } from '../ttl/adaptive-ttl.ts';
 import { type Answer, DEGRADED, miss, NO_TAGS, SOURCE } from './answer.ts';
 import type { L1 } from './l1.ts';
 import type { L1Entry } from './l1-entry.ts';
@@ -54,6 +55,7 @@ export interface ReaderOptions {
   readonly l2: L2;
   readonly partitions: readonly Partition[];
   readonly analytics: Analytics;
+  readonly ttl: AdaptiveTtl;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Without events there is no proof of freshness: critical namespaces are read from L2, others live by TTL. */
@@ -109,7 +111,8 @@ export class Reader {
   /** The answer from L1, at once and without a promise, or undefined where L2 must be asked. */
   fromMemory(lookup: Lookup): Answer | undefined {
     const { rules, key, minEvent } = lookup;
-    const { l1, now, analytics } = this.#options;
+    const { l1, now, analytics, ttl } = this.#options;
+    if (rules.adaptiveTtl !== undefined) ttl.noteRead(rules, key);
     const reads = analytics.reads(rules.name);
     const entry = minEvent === '' ? l1.get(rules.name, key) : undefined;
     const time = now();

@@ -134,6 +134,17 @@ function agentRow(screen: Screen, { name, value, error }: Asked<StatsResponse>):
   ];
 }
 
+/** The configured TTL; where agents choose, the mean of what they chose. */
+function lifeOf(each: StatsResponse['namespaces']): string {
+  const configured = duration(each[0]?.ttlMs ?? 0);
+  const chosen = each.flatMap(({ adaptiveTtl }) => (adaptiveTtl === undefined ? [] : [adaptiveTtl]));
+  const counts = chosen.map(({ longer, shorter, unchanged }) => longer + shorter + unchanged);
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  if (all === 0) return configured;
+  const mean = chosen.reduce((sum, { meanMs }, i) => sum + meanMs * ((counts[i] ?? 0) / all), 0);
+  return `${configured}, chosen ~${duration(mean)}`;
+}
+
 function totalRatio(l1: StatsResponse['l1'], l2: StatsResponse['l2']): number {
   const [memory, redis, missed] = [l1?.hits ?? 0, l2?.hits ?? 0, (l2?.misses ?? 0) + (l2?.errors ?? 0)];
   const all = memory + redis + missed;
@@ -157,7 +168,7 @@ function namespaceRows(found: readonly StatsResponse[]): string[][] {
       hits + misses === 0 ? NONE : percent(hits / (hits + misses)),
       short(sum(({ invalidations }) => invalidations)),
       inRedis(each),
-      duration(first?.ttlMs ?? 0),
+      lifeOf(each),
       rules.filter((rule) => rule !== '').join(', '),
     ];
   });

@@ -62,6 +62,23 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
       fieldPath: '.invalidatedBy',
     },
     {
+      rule: `!has(self.adaptiveTtl) || ${EVENT_DRIVEN}`,
+      message: 'may be specified only when eventDriven is true: without events changes are not known',
+      fieldPath: '.adaptiveTtl',
+    },
+    {
+      rule: `!has(self.adaptiveTtl) || self.adaptiveTtl.minSeconds <= ${TTL}`,
+      message:
+        'adaptiveTtl.minSeconds must be at most ttlSeconds (of this namespace, or the well-known one of its name)',
+      fieldPath: '.adaptiveTtl',
+    },
+    {
+      rule: `!has(self.adaptiveTtl) || self.adaptiveTtl.maxSeconds >= ${TTL}`,
+      message:
+        'adaptiveTtl.maxSeconds must be at least ttlSeconds (of this namespace, or the well-known one of its name)',
+      fieldPath: '.adaptiveTtl',
+    },
+    {
       rule: `!${CRITICAL} || ${EVENT_DRIVEN}`,
       message: 'may be true only when eventDriven is true; set eventDriven, or critical to false',
       fieldPath: '.critical',

@@ -87,6 +87,26 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     namespaces({ name: 'a', invalidatedBy: ['Booked'] }),
     'must be lower snake case, such as pricing_updated',
   ],
+  [
+    'an adaptive TTL without events',
+    namespaces({ name: 'historical', adaptiveTtl: { minSeconds: 60, maxSeconds: 7200 } }),
+    'spec.namespaces[0].adaptiveTtl: Invalid value: may be specified only when eventDriven is true',
+  ],
+  [
+    'an adaptive TTL from above the TTL',
+    namespaces({ name: 'a', ttlSeconds: 5, adaptiveTtl: { minSeconds: 6, maxSeconds: 60 } }),
+    'adaptiveTtl.minSeconds must be at most ttlSeconds',
+  ],
+  [
+    'an adaptive TTL to below the well-known TTL',
+    namespaces({ name: 'gpu_pricing', adaptiveTtl: { minSeconds: 5, maxSeconds: 59 } }),
+    'adaptiveTtl.maxSeconds must be at least ttlSeconds',
+  ],
+  [
+    'an adaptive TTL without an end',
+    namespaces({ name: 'a', adaptiveTtl: { minSeconds: 5 } }),
+    'spec.namespaces[0].adaptiveTtl.maxSeconds: Required value',
+  ],
   ['no Redis node', redis({ nodes: [] }), 'spec.redis.nodes in body should have at least 1 items'],
   [
     'a Redis node without a port',

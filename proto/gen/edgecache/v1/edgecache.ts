@@ -398,6 +398,14 @@ export interface StatsResponse_NamespaceStats {
   l2LimitBytes: number;
   l2Evictions: number;
   l1Misses: StatsResponse_MissCount[];
+  adaptiveTtl: StatsResponse_AdaptiveTtl | undefined;
+}
+
+export interface StatsResponse_AdaptiveTtl {
+  longer: number;
+  shorter: number;
+  unchanged: number;
+  meanMs: number;
 }
 
 export interface StatsResponse_MissCount {
@@ -3821,6 +3829,7 @@ function createBaseStatsResponse_NamespaceStats(): StatsResponse_NamespaceStats 
     l2LimitBytes: 0,
     l2Evictions: 0,
     l1Misses: [],
+    adaptiveTtl: undefined,
   };
 }
 
@@ -3867,6 +3876,9 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
     }
     for (const v of message.l1Misses) {
       StatsResponse_MissCount.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.adaptiveTtl !== undefined) {
+      StatsResponse_AdaptiveTtl.encode(message.adaptiveTtl, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -3996,6 +4008,14 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
             message.l1Misses.push(StatsResponse_MissCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.adaptiveTtl = StatsResponse_AdaptiveTtl.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4027,6 +4047,100 @@ export const StatsResponse_NamespaceStats: MessageFns<StatsResponse_NamespaceSta
     message.l2LimitBytes = object.l2LimitBytes ?? 0;
     message.l2Evictions = object.l2Evictions ?? 0;
     message.l1Misses = object.l1Misses?.map((e) => StatsResponse_MissCount.fromPartial(e)) || [];
+    message.adaptiveTtl = (object.adaptiveTtl !== undefined && object.adaptiveTtl !== null)
+      ? StatsResponse_AdaptiveTtl.fromPartial(object.adaptiveTtl)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStatsResponse_AdaptiveTtl(): StatsResponse_AdaptiveTtl {
+  return { longer: 0, shorter: 0, unchanged: 0, meanMs: 0 };
+}
+
+export const StatsResponse_AdaptiveTtl: MessageFns<StatsResponse_AdaptiveTtl> = {
+  encode(message: StatsResponse_AdaptiveTtl, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.longer !== 0) {
+      writer.uint32(8).uint64(message.longer);
+    }
+    if (message.shorter !== 0) {
+      writer.uint32(16).uint64(message.shorter);
+    }
+    if (message.unchanged !== 0) {
+      writer.uint32(24).uint64(message.unchanged);
+    }
+    if (message.meanMs !== 0) {
+      writer.uint32(32).uint32(message.meanMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_AdaptiveTtl {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_AdaptiveTtl();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.longer = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.shorter = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unchanged = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.meanMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_AdaptiveTtl>): StatsResponse_AdaptiveTtl {
+    return StatsResponse_AdaptiveTtl.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_AdaptiveTtl>): StatsResponse_AdaptiveTtl {
+    const message = createBaseStatsResponse_AdaptiveTtl();
+    message.longer = object.longer ?? 0;
+    message.shorter = object.shorter ?? 0;
+    message.unchanged = object.unchanged ?? 0;
+    message.meanMs = object.meanMs ?? 0;
     return message;
   },
 };

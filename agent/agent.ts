@@ -36,6 +36,8 @@ import { lanesOf, Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
 import { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
+import { HotSet } from './warmup/hot-set.ts';
+import { WarmUp } from './warmup/warm-up.ts';
 import { freshUntil } from './watch/freshness.ts';
 import { Watchers } from './watch/watchers.ts';
 
@@ -95,6 +97,7 @@ export class Agent {
   readonly #http: HttpServer;
   readonly #reloads: Reloads;
   readonly #pressure: Pressure;
+  readonly #warmUp: WarmUp;
   readonly #propagation = new RecentDurations();
   readonly #metrics: ObservedMetrics;
   readonly #sources: StatsSources;
@@ -199,6 +202,7 @@ export class Agent {
       log,
     });
     this.#pressure = this.#buildPressure();
+    this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
     this.#metrics = buildMetrics(this.#sources, this.registry);
     const service = this.#buildService();
@@ -238,6 +242,7 @@ export class Agent {
     void this.#identify();
     this.#reloads.watch();
     this.#monitor.start(this.#stop.signal);
+    this.#warmUp.start(this.#stop.signal);
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
     });
@@ -254,6 +259,7 @@ export class Agent {
     await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
     if (left > 0) this.#env.log.error({ left }, 'stopping with changes that could not be sent');
+    if (this.#identified && this.#connections.connected) await this.#warmUp.report();
     this.#feed.stop();
     await Promise.allSettled(this.#feed.partitions.map(({ index }) => this.#l2.unregister(index, this.id)));
     this.#connections.close();
@@ -317,6 +323,23 @@ export class Agent {
     });
   }
 
+  #buildWarmUp(): WarmUp {
+    const { cacheId, region } = this.#config;
+    return new WarmUp({
+      hotSet: new HotSet(this.#connections.next, cacheId, region),
+      hot: this.#analytics.hot,
+      reader: this.#reader,
+      l1: this.#l1,
+      partitionOf: (namespace, key) => this.#l2.partitionOf(namespace, key),
+      namespaces: () => this.#namespaces,
+      preload: () => this.#config.l1.preload,
+      ready: () => this.ready,
+      now: this.#env.now,
+      random: this.#env.random,
+      log: this.#env.log,
+    });
+  }
+
   #every(ms: number, run: () => void): void {
     const timer = setInterval(run, ms);
     this.#stop.signal.addEventListener('abort', () => clearInterval(timer));
@@ -374,6 +397,7 @@ export class Agent {
           this.#l1.resetPartition(partition.index);
           this.#reader.forgetFlights(partition.index);
           this.#ttl.forget();
+          this.#warmUp.noteReset(partition.index);
           this.#watchers.reset('events were lost');
         },
         acknowledged: (partition, text) => {
@@ -426,6 +450,7 @@ export class Agent {
       changes: this.#changes,
       watchers: this.#watchers,
       pressure: this.#pressure,
+      warmUp: this.#warmUp,
       memoryUses: this.#env.memory ?? availableMemory,
       connections: this.#connections,
       propagation: this.#propagation,
@@ -510,6 +535,7 @@ export class Agent {
     );
     this.#feed.counters.resets += 1;
     this.#ttl.forget();
+    this.#warmUp.noteReset(partition.index);
     this.#l1.resetPartition(partition.index, (rules) => rules.critical === (lane === 'critical'));
     this.#reader.forgetFlights(partition.index);
     this.#watchers.reset('too many events');

@@ -129,6 +129,16 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
       for (const use of sources.memoryUses()) this.set({ of: use.name }, ratioOf(use));
     },
   });
+  counter(
+    'preloaded_entries',
+    'Entries read into memory before they were asked for.',
+    () => sources.warmUp.counters.preloaded,
+  );
+  counter(
+    'warm_up_failures',
+    'Times that hot keys could not be reported or preloaded.',
+    () => sources.warmUp.counters.failures,
+  );
   gauge('inbox_size', 'Events received and not yet applied.', () => inbox.size);
   gauge('l2_reads_waiting', 'Reads that wait for their turn at Redis.', () => reader.waiting);
   gauge('outbox_size', 'Changes accepted and not yet sent.', () => outbox.size);

@@ -17,6 +17,7 @@ import type { CommandConnections } from './redis/connections.ts';
 import { describeProblem } from './redis/memory-checks.ts';
 import type { RedisMonitor } from './redis/monitor.ts';
 import type { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
+import type { WarmUp } from './warmup/warm-up.ts';
 import type { Watchers } from './watch/watchers.ts';
 
 /** The parts of an agent that its statistics are read from. */
@@ -33,6 +34,7 @@ export interface StatsSources {
   readonly changes: Changes;
   readonly watchers: Watchers;
   readonly pressure: Pressure;
+  readonly warmUp: WarmUp;
   readonly memoryUses: () => readonly MemoryUse[];
   readonly connections: CommandConnections;
   readonly propagation: RecentDurations;
@@ -92,6 +94,7 @@ export function collectStats(sources: StatsSources, { top }: StatsRequest = { to
       misses: l1Misses,
       evictions: l1.evictions,
       hitRatio: ratio(l1Hits, l1Misses),
+      preloaded: sources.warmUp.counters.preloaded,
       sizeShare: sources.pressure.share,
     },
     l2: {

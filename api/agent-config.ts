@@ -16,6 +16,7 @@ import {
   l1Schema,
   label,
   NODE_TIERS,
+  type Preload,
   sharedFields,
 } from './tier.ts';
 
@@ -156,6 +157,7 @@ export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'n
     readonly maxBytes: number;
     readonly ttlSeconds: number;
     readonly policy: L1Policy;
+    readonly preload: Preload;
   };
   readonly credentials: RedisCredentials;
 }
@@ -203,6 +205,7 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_ID: [text, at('cacheId')],
   CACHE_L1_SIZE: [wholeNumber, at('l1', 'maxEntries')],
   CACHE_L1_POLICY: [text, at('l1', 'policy')],
+  CACHE_L1_PRELOAD: [text, at('l1', 'preload')],
   CACHE_ENABLE_EVENT_DRIVEN: [switchText, at('eventDriven')],
   CACHE_ENABLE_METRICS: [switchText, at('metrics')],
   CACHE_HEALTH_CHECK_INTERVAL: [wholeNumber, at('healthCheckIntervalSeconds')],
@@ -255,6 +258,7 @@ export function resolveAgentConfig(
       maxBytes: quantityToBytes(l1.maxBytes),
       ttlSeconds: l1.ttlSeconds,
       policy: l1.policy,
+      preload: l1.preload,
     },
     credentials: {
       ...(env.REDIS_USERNAME ? { username: env.REDIS_USERNAME } : {}),

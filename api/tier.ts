@@ -23,6 +23,10 @@ export const L1_ENTRIES_BY_TIER: Readonly<Record<NodeTier, number>> = {
 export const L1_POLICIES = ['default', 'lru', 's3fifo', 'tinylfu'] as const;
 export type L1Policy = (typeof L1_POLICIES)[number];
 
+/** What an agent that starts, or has lost what it held, fills its memory with. */
+export const PRELOADS = ['none', 'hot', 'predictive'] as const;
+export type Preload = (typeof PRELOADS)[number];
+
 export const label = (what: string) =>
   z
     .string()
@@ -58,6 +62,12 @@ export const l1Schema = z.strictObject({
     .default('default')
     .describe(
       'What stays in memory when it is full: default (the best of the others for the workload, chosen all the time), lru (least recently used leaves), s3fifo or tinylfu (W-TinyLFU).',
+    ),
+  preload: z
+    .enum(PRELOADS, 'must be none, hot or predictive')
+    .default('hot')
+    .describe(
+      'What an agent that starts, or has lost events, reads into memory before it is asked: hot (what agents of its region are asked for most), predictive (that, and what this hour of the day asked for before), or none.',
     ),
 });
 

@@ -10,6 +10,7 @@ import { churn } from './groups/churn.ts';
 import { fleet, footprint } from './groups/fleet.ts';
 import { batch, socket, stream } from './groups/lookups.ts';
 import { near } from './groups/near.ts';
+import { restart } from './groups/restart.ts';
 import { ttl } from './groups/ttl.ts';
 import { unary } from './groups/unary.ts';
 import { type Group, type Row, ratioOf, toCells } from './row.ts';
@@ -25,6 +26,7 @@ const GROUPS: readonly Group[] = [
   writes,
   churn,
   ttl,
+  restart,
   fleet,
   footprint,
 ];

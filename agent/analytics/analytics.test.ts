@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { resolveNamespace } from '../../api/namespace.ts';
+import { seededRandom, Zipf } from '../../hack/demo/random.ts';
 import { L1 } from '../cache/l1.ts';
 import { createStore } from '../cache/policy/create-store.ts';
 import { hashKey, mix } from '../cache/policy/key-hash.ts';
@@ -11,47 +12,18 @@ import { HotKeys } from './hot-keys.ts';
 import { LargestKeys } from './largest-keys.ts';
 import { SizeCurve } from './size-curve.ts';
 
-/** Numbers from 0 to 1 that a seed stands for: mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    return (mix(state) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Ranks from 0 with frequencies as 1 / (rank + 1)^slope. */
-function zipf(keys: number, slope: number, random: () => number): () => number {
-  const sums: number[] = [];
-  let sum = 0;
-  for (let i = 0; i < keys; i++) {
-    sum += 1 / (i + 1) ** slope;
-    sums.push(sum);
-  }
-  return () => {
-    const at = random() * sum;
-    let [low, high] = [0, keys - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((sums[middle] ?? 0) < at) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-}
-
 describe('the hottest keys', () => {
   it('are found among many more than there is room for, with their rates', () => {
     let now = 0;
-    const random = seeded(1);
+    const random = seededRandom(1);
     const hot = new HotKeys({ capacity: 64, now: () => now, random });
-    const next = zipf(100_000, 1.1, random);
+    const ranks = new Zipf(100_000, 1.1, random);
     const counts = new Map<number, number>();
     const requests = 400_000;
     for (let i = 0; i < requests; i++) {
       // 10,000 a second.
       now = i / 10;
-      const rank = next();
+      const rank = ranks.next();
       counts.set(rank, (counts.get(rank) ?? 0) + 1);
       hot.note('ns', String(rank));
     }
@@ -65,7 +37,7 @@ describe('the hottest keys', () => {
 
   it('are those of late, in bounded room', () => {
     let now = 0;
-    const hot = new HotKeys({ capacity: 8, now: () => now, random: seeded(2) });
+    const hot = new HotKeys({ capacity: 8, now: () => now, random: seededRandom(2) });
     for (let i = 0; i < 20_000; i++) {
       hot.note('ns', `old${i % 4}`);
       hot.note('ns', `once${i}`);
@@ -118,7 +90,7 @@ describe('why keys left memory', () => {
       resolveNamespace({ name: 'a', ttlSeconds: 60, memoryLimit: '2k' }, 30),
       resolveNamespace({ name: 'b', ttlSeconds: 60 }, 30),
     ];
-    const analytics = new Analytics({ entries: 4, now: () => 0, random: seeded(3) });
+    const analytics = new Analytics({ entries: 4, now: () => 0, random: seededRandom(3) });
     const l1 = new L1(
       rules,
       1,
@@ -178,8 +150,8 @@ describe('what another size would answer', () => {
   ])(
     'is within three points of what S3-FIFO of that size does: $room entries, slope $slope',
     ({ room, slope }) => {
-      const random = seeded(room);
-      const next = zipf(room * 25, slope, random);
+      const random = seededRandom(room);
+      const ranks = new Zipf(room * 25, slope, random);
       const curve = new SizeCurve(room);
       const factors = [0.5, 1, 2, 4];
       const stores = factors.map((factor) =>
@@ -189,7 +161,7 @@ describe('what another size would answer', () => {
       const requests = Math.max(100_000, room * 60);
       const value = {};
       for (let i = 0; i < requests; i++) {
-        const key = `key-${next()}`;
+        const key = `key-${ranks.next()}`;
         curve.request(mix(hashKey(key)), false);
         stores.forEach((store, f) => {
           if (store.get(key) !== undefined) hits[f] = (hits[f] ?? 0) + 1;

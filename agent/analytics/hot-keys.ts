@@ -22,15 +22,18 @@ interface Count {
   error: number;
 }
 
-/** Mean of lookups for each that is counted: what the estimate costs is paid by so few. */
-const SAMPLE_ONE_IN = 16;
+/** Lookups counted in a second, about: all of them where there are few, one of many where there are many. */
+const COUNTED_PER_SECOND = 1_000;
+/** Counted lookups after which is looked whether they are too many. */
+const LOOK_EVERY = 2_000;
+const MAX_ONE_IN = 1_024;
 /** What was a minute ago counts a little more than a third. */
 const DECAY_MS = 10_000;
 const KEEP = 0.85;
 
 /**
  * The keys that are looked up most, of late: Space-Saving (Metwally, Agrawal, El Abbadi: Efficient computation of frequent and
- * top-k elements in data streams, ICDT 2005) over a sample of the lookups, in batches: a key that comes in when there is no
+ * top-k elements in data streams, ICDT 2005) over a sample of the lookups where they are many, in batches: a key that comes in when there is no
  * room may have been there before as often as the most used of those that had to go.
  */
 export class HotKeys {
@@ -38,7 +41,11 @@ export class HotKeys {
   readonly #counts = new Map<string, Count>();
   /** Most uses of a key that was let go. */
   #floor = 0;
-  #untilNext: number;
+  #untilNext = 1;
+  /** Mean of lookups for each that is counted, and that it counts for. */
+  #oneIn = 1;
+  #counted = 0;
+  #adjustedAt: number;
   /** What `uses` are counted over, in milliseconds, the past discounted as they are. */
   #spanMs = 0;
   #decayedAt: number;
@@ -46,7 +53,7 @@ export class HotKeys {
   constructor(options: HotKeysOptions) {
     this.#options = options;
     this.#decayedAt = options.now();
-    this.#untilNext = this.#gap();
+    this.#adjustedAt = this.#decayedAt;
   }
 
   /** Keys told apart now. */
@@ -72,7 +79,7 @@ export class HotKeys {
       .map(({ namespace, key, uses, error }) => ({
         namespace,
         key,
-        perSecond: ((uses - error) * SAMPLE_ONE_IN) / seconds,
+        perSecond: (uses - error) / seconds,
       }))
       .filter(({ perSecond }) => perSecond > 0)
       .sort((a, b) => b.perSecond - a.perSecond)
@@ -81,19 +88,29 @@ export class HotKeys {
 
   /** Gaps of random length: callers that ask for the same keys in turn must not always have the same one counted. */
   #gap(): number {
-    return 1 + Math.floor(this.#options.random() * (2 * SAMPLE_ONE_IN - 1));
+    return 1 + Math.floor(this.#options.random() * (2 * this.#oneIn - 1));
   }
 
   #count(namespace: string, key: string): void {
+    this.#counted += 1;
+    if (this.#counted >= LOOK_EVERY) this.#adjust(this.#options.now());
     const name = `${namespace}\0${key}`;
     const found = this.#counts.get(name);
     if (found !== undefined) {
-      found.uses += 1;
+      found.uses += this.#oneIn;
       return;
     }
     this.#decay(this.#options.now());
     if (this.#counts.size >= 2 * this.#options.capacity) this.#prune();
-    this.#counts.set(name, { namespace, key, uses: this.#floor + 1, error: this.#floor });
+    this.#counts.set(name, { namespace, key, uses: this.#floor + this.#oneIn, error: this.#floor });
+  }
+
+  #adjust(now: number): void {
+    const lookups = this.#counted * this.#oneIn;
+    const seconds = Math.max(0.001, (now - this.#adjustedAt) / 1000);
+    this.#oneIn = Math.min(MAX_ONE_IN, Math.max(1, Math.ceil(lookups / seconds / COUNTED_PER_SECOND)));
+    this.#counted = 0;
+    this.#adjustedAt = now;
   }
 
   #prune(): void {
@@ -104,6 +121,7 @@ export class HotKeys {
   }
 
   #decay(now: number): void {
+    if (now - this.#decayedAt >= DECAY_MS) this.#adjust(now);
     for (; now - this.#decayedAt >= DECAY_MS; this.#decayedAt += DECAY_MS) {
       this.#spanMs = (this.#spanMs + DECAY_MS) * KEEP;
       this.#floor *= KEEP;

@@ -28,6 +28,8 @@ export interface Lookup {
   readonly minEvent: string;
 }
 
+const UNASKED = { wantLease: false, wantTags: false, refreshBelowMs: 0, minVersion: '', minEvent: '' };
+
 /** Most that a caller is told to wait for somebody else's load: most loads are shorter, and asking is cheap. */
 const RETRY_AFTER_MS = 25;
 
@@ -137,6 +139,21 @@ export class Reader {
     const seats = lookups.map((lookup) => this.#join(lookup, bookings));
     for (const [partition, booking] of bookings) this.#launch(partition, booking);
     return Promise.all(lookups.map((lookup, i) => this.#answer(lookup, seats[i]?.())));
+  }
+
+  /**
+   * Reads entries into memory that nobody has asked for; neither hits nor misses.
+   * @returns how many of them there are
+   * @throws RedisUnavailableError, RedisRefusedError
+   */
+  async preload(items: readonly { readonly rules: Namespace; readonly key: string }[]): Promise<number> {
+    const bookings = new Map<number, Booking>();
+    const seats = items.map((item) => this.#join({ ...item, ...UNASKED }, bookings));
+    for (const [partition, booking] of bookings) this.#launch(partition, booking);
+    const results = await Promise.allSettled(seats.map((seat) => seat()));
+    const failed = results.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+    return results.filter((one) => one.status === 'fulfilled' && one.value?.entry !== undefined).length;
   }
 
   /** Reads that wait for Redis. */

@@ -54,3 +54,8 @@ export class PartitionKeys {
 export function cacheKey(cacheId: string): string {
   return `ec:{${cacheId}}:cache`;
 }
+
+/** What the agents of a region are asked for most, of late; by hour of the day with `:<hour>` behind it. */
+export function hotKey(cacheId: string, region: string): string {
+  return `ec:{${cacheId}}:hot:${region}`;
+}

@@ -9,6 +9,7 @@ declare module 'ioredis' {
     ecForget(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecRelease(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecUsage(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecHot(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecHead(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
   }
 }
@@ -24,6 +25,7 @@ const SCRIPTS = {
   ecUsage: `${ACCOUNT}\n${read('usage')}`,
   ecForget: read('forget'),
   ecRelease: read('release'),
+  ecHot: read('hot'),
   ecHead: `${LIB}\n${read('head')}`,
 };
 

@@ -339,6 +339,7 @@ export interface StatsResponse_L1 {
   evictions: number;
   hitRatio: number;
   sizeShare: number;
+  preloaded: number;
 }
 
 export interface StatsResponse_L2 {
@@ -3159,7 +3160,17 @@ export const StatsResponse: MessageFns<StatsResponse> = {
 };
 
 function createBaseStatsResponse_L1(): StatsResponse_L1 {
-  return { entries: 0, maxEntries: 0, bytes: 0, hits: 0, misses: 0, evictions: 0, hitRatio: 0, sizeShare: 0 };
+  return {
+    entries: 0,
+    maxEntries: 0,
+    bytes: 0,
+    hits: 0,
+    misses: 0,
+    evictions: 0,
+    hitRatio: 0,
+    sizeShare: 0,
+    preloaded: 0,
+  };
 }
 
 export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
@@ -3187,6 +3198,9 @@ export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
     }
     if (message.sizeShare !== 0) {
       writer.uint32(65).double(message.sizeShare);
+    }
+    if (message.preloaded !== 0) {
+      writer.uint32(72).uint64(message.preloaded);
     }
     return writer;
   },
@@ -3268,6 +3282,14 @@ export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
             message.sizeShare = reader.double();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.preloaded = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3293,6 +3315,7 @@ export const StatsResponse_L1: MessageFns<StatsResponse_L1> = {
     message.evictions = object.evictions ?? 0;
     message.hitRatio = object.hitRatio ?? 0;
     message.sizeShare = object.sizeShare ?? 0;
+    message.preloaded = object.preloaded ?? 0;
     return message;
   },
 };

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../api/errors.ts';
+import { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import { memoryLines } from './memory.ts';
 import { parseOptions } from './options.ts';
 import { seededRandom, shuffled, Zipf } from './random.ts';
 import { allHold, compare, type Result } from './report.ts';
@@ -86,6 +88,50 @@ describe('the result', () => {
 
   it('of no agents has no hits', () => {
     expect(compare(new Map(), new Map())).toMatchObject({ l1HitRatio: 0, hitRatio: 0, events: 0 });
+  });
+});
+
+describe('how memory does', () => {
+  it('is told in a row for each thing that it does by itself', () => {
+    const stats = StatsResponse.fromPartial({
+      l1: { maxEntries: 500, sizeShare: 0.75 },
+      l2: { plainBytes: 4_000, storedBytes: 1_000 },
+      events: { invalidations: 7 },
+      namespaces: [
+        {
+          name: 'a',
+          l2Bytes: 2_000_000,
+          l2LimitBytes: 5_000_000,
+          l2Evictions: 3,
+          adaptiveTtl: { longer: 1, shorter: 2, unchanged: 3 },
+          l1Misses: [
+            { cause: 'cold', count: 1 },
+            { cause: 'expired', count: 3 },
+          ],
+        },
+      ],
+      analytics: {
+        hottest: [{ namespace: 'a', key: 'k', perSecond: 12 }],
+        whatIf: [{ factor: 2, l1HitRatio: 0.5 }],
+      },
+    });
+    const metrics = new Map([
+      ['edgecache_memory_used_ratio{of="heap"}', 0.5],
+      ['edgecache_l1_replacements_total', 9],
+    ]);
+    const lines = memoryLines(new Map([['edge', stats]]), [metrics], {
+      nodeId: 'edge',
+      preloaded: 40,
+      hitRatio: 0.9,
+    });
+    expect(lines.join('\n')).toContain('edge, 500 entries: L1 hits by size 2× 50.0 %');
+    expect(lines.join('\n')).toContain('fullest: heap 50.0 %; agents keep 75.0 % of what is configured');
+    expect(lines.join('\n')).toContain('largest: a 2.0 MB of 5.0 MB, 3 entries evicted');
+    expect(lines.join('\n')).toContain('4.0 kB of lists became 1.0 kB: 4.0 times smaller');
+    expect(lines.join('\n')).toContain('1 entries live longer, 2 shorter, 3 as configured');
+    expect(lines.join('\n')).toContain('edge killed: 40 entries preloaded, 90.0 % L1 hits in its first 10 s');
+    expect(lines.join('\n')).toContain('9 entries replaced by their events, 7 dropped');
+    expect(lines.join('\n')).toContain('hottest k 12/s; misses: expired 75.0 %, cold 25.0 %');
   });
 });
 

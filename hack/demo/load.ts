@@ -22,6 +22,8 @@ export const LOAD = {
   /** Pages that list GPUs. */
   pagesPerSecond: 60,
   gpusPerPage: 20,
+  /** Lists of what is free in a market. */
+  listsPerSecond: 20,
   bookingsPerSecond: 8,
   cancellationsPerSecond: 4,
   pricesPerSecond: 4,
@@ -101,7 +103,7 @@ export class Load {
   start(): void {
     const { now } = this.#options;
     let last = now();
-    const due = { details: 0, pages: 0, bookings: 0, cancellations: 0, prices: 0 };
+    const due = { details: 0, pages: 0, lists: 0, bookings: 0, cancellations: 0, prices: 0 };
     this.#timer = setInterval(() => {
       const time = now();
       // After a pause, not everything that was missed is asked at once.
@@ -109,11 +111,13 @@ export class Load {
       last = time;
       due.details += seconds * LOAD.detailsPerSecond;
       due.pages += seconds * LOAD.pagesPerSecond;
+      due.lists += seconds * LOAD.listsPerSecond;
       due.bookings += seconds * LOAD.bookingsPerSecond;
       due.cancellations += seconds * LOAD.cancellationsPerSecond;
       due.prices += seconds * LOAD.pricesPerSecond;
       for (; due.details >= 1; due.details--) this.#run((cache) => this.#details(cache));
       for (; due.pages >= 1; due.pages--) this.#run((cache) => this.#page(cache));
+      for (; due.lists >= 1; due.lists--) this.#run((cache) => this.#list(cache));
       for (; due.bookings >= 1; due.bookings--) this.#run((cache) => this.#book(cache));
       for (; due.cancellations >= 1; due.cancellations--) this.#run((cache) => this.#cancel(cache));
       for (; due.prices >= 1; due.prices--) this.#run((cache) => this.#price(cache));
@@ -165,6 +169,13 @@ export class Load {
     const price = await cache.getGpuPricing(gpu.gpuType, gpu.region);
     this.counters.lookups += 1;
     if (price !== undefined) truth.check(`price/${gpu.region}/${gpu.gpuType}`, price.revision, beganAt);
+  }
+
+  async #list(cache: MarketplaceCache): Promise<void> {
+    const gpu = await this.#options.market.gpu(this.popular[this.#zipf.next()] ?? '');
+    if (gpu === undefined) return;
+    await cache.getGpuAvailability(gpu.region, gpu.gpuType);
+    this.counters.lookups += 1;
   }
 
   async #book(cache: MarketplaceCache): Promise<void> {

@@ -5,6 +5,7 @@ import { InMemoryMarketplace } from '../../client/marketplace/in-memory-marketpl
 import { keys, NAMESPACE } from '../../client/marketplace/keys.ts';
 import { Latencies } from './latencies.ts';
 import { LOAD, Load } from './load.ts';
+import { killAndWatch, memoryLines, metricsOf } from './memory.ts';
 import { type DemoOptions, HELP, parseOptions } from './options.ts';
 import { startProbe } from './probe.ts';
 import { seededRandom } from './random.ts';
@@ -47,7 +48,7 @@ async function main(): Promise<number> {
   try {
     stack = await startStack((line) => view.say(line));
     const result = await run(stack, options, view, latency, interrupt.signal);
-    for (const line of ['', ...summaryLines(result)]) view.say(line);
+    for (const line of ['', ...summaryLines(result), '']) view.say(line);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
     return allHold(result) ? 0 : 1;
   } catch (error) {
@@ -124,6 +125,9 @@ async function run(
     const after = await snapshot(stack);
     const { l1HitRatio, hitRatio, events } = compare(before, after);
     const propagation = [...after.values()].map(({ events: each }) => each);
+    const metrics = await Promise.all(stack.nodes.map(metricsOf));
+    const restarted = await restartOne(stack, view, signal);
+    for (const line of ['', ...memoryLines(after, metrics, restarted)]) view.say(line);
     return {
       l1HitRatio,
       hitRatio,
@@ -140,6 +144,14 @@ async function run(
     await Promise.all([load.stop(), probe.stop()]);
     for (const [message, count] of failures) view.say(`${count} calls failed: ${message}`);
   }
+}
+
+/** What users fear of a cache that is in use: one of its agents is gone, and comes back with nothing. */
+async function restartOne(stack: Stack, view: View, signal: AbortSignal) {
+  const node = stack.nodes.find(({ tier }) => tier.spec.tier === 'regional') ?? stack.nodes[0];
+  if (node === undefined) return undefined;
+  view.say(`killing agent ${node.agent.nodeId} to see how it comes back`);
+  return killAndWatch(node, signal);
 }
 
 async function snapshot(stack: Stack): Promise<Map<string, StatsResponse>> {

@@ -76,14 +76,10 @@ export class HotKeys {
     const seconds = (this.#spanMs + now - this.#decayedAt) / 1000;
     if (seconds <= 0) return [];
     return [...this.#counts.values()]
-      .map(({ namespace, key, uses, error }) => ({
-        namespace,
-        key,
-        perSecond: (uses - error) / seconds,
-      }))
-      .filter(({ perSecond }) => perSecond > 0)
-      .sort((a, b) => b.perSecond - a.perSecond)
-      .slice(0, most);
+      .filter(({ uses, error }) => uses > error)
+      .sort((a, b) => b.uses - b.error - (a.uses - a.error))
+      .slice(0, most)
+      .map(({ namespace, key, uses, error }) => ({ namespace, key, perSecond: (uses - error) / seconds }));
   }
 
   /** Gaps of random length: callers that ask for the same keys in turn must not always have the same one counted. */

@@ -122,7 +122,7 @@ async function run(
     const lookupsBefore = load.counters.lookups;
     latency.clear();
     await watch('measuring', options.keep ? Number.POSITIVE_INFINITY : now() + options.seconds * 1000);
-    const after = await snapshot(stack);
+    const after = await snapshot(stack, 1);
     const { l1HitRatio, hitRatio, events } = compare(before, after);
     const propagation = [...after.values()].map(({ events: each }) => each);
     const metrics = await Promise.all(stack.nodes.map(metricsOf));
@@ -154,10 +154,10 @@ async function restartOne(stack: Stack, view: View, signal: AbortSignal) {
   return killAndWatch(node, signal);
 }
 
-async function snapshot(stack: Stack): Promise<Map<string, StatsResponse>> {
+async function snapshot(stack: Stack, top = 0): Promise<Map<string, StatsResponse>> {
   const found = new Map<string, StatsResponse>();
   for (const node of stack.nodes) {
-    const stats = await statsOf(node);
+    const stats = await statsOf(node, top);
     if (stats !== undefined) found.set(node.agent.nodeId, stats);
   }
   return found;

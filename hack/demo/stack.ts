@@ -5,9 +5,6 @@ import { LocalAgent } from '../local/local-agent.ts';
 import { RedisCluster } from '../local/redis-cluster.ts';
 import { loadTiers, localAgentFile } from '../local/tiers.ts';
 
-/** Hottest keys that are asked for. */
-const TOP = 3;
-
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
 /** One agent of the demo with a client of the pods on its node. */
@@ -70,10 +67,10 @@ export async function startStack(say: (line: string) => void): Promise<Stack> {
   };
 }
 
-/** Statistics of an agent itself, or nothing while it is away. */
-export async function statsOf({ own }: Node): Promise<StatsResponse | undefined> {
+/** Statistics of an agent itself, with some of its hottest keys, or nothing while it is away. */
+export async function statsOf({ own }: Node, top = 0): Promise<StatsResponse | undefined> {
   try {
-    return await own.stats({ top: TOP });
+    return await own.stats({ top });
   } catch {
     return undefined;
   }

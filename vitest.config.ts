@@ -11,6 +11,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{api,agent,client,cli,operator,hack,bench}/**/*.test.ts'],
+          // For a test that hangs, not for one that a busy machine makes slow: simulations take seconds as it is.
+          testTimeout: 60_000,
         },
       },
       {

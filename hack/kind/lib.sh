@@ -77,6 +77,12 @@ take_lock() {
 
 is_root() { (($(id -u) == 0)); }
 
+# Two of this project's commands that start together take turns, as hack/local/redis-install.ts does: apt-get update
+# itself does not wait for another.
+apt_get() {
+  flock --timeout 600 /tmp/edgecache-apt.lock apt-get -o DPkg::Lock::Timeout=600 "$@"
+}
+
 # Installs Debian packages that are missing. Says nothing when all are there.
 ensure_packages() {
   local package missing=()
@@ -87,14 +93,14 @@ ensure_packages() {
   command -v apt-get >/dev/null || die "install these first: ${missing[*]}"
   is_root || die "must be root to install Debian packages: ${missing[*]}"
   log "installing Debian packages: ${missing[*]}"
-  quietly "$CACHE_DIR/log/apt-update.log" apt-get update -qq ||
+  quietly "$CACHE_DIR/log/apt-update.log" apt_get update -qq ||
     log "apt-get update failed in part; going on with the package lists that are there"
   local policy=/usr/sbin/policy-rc.d status=0
   # Without systemd, packages must not start daemons by themselves: docker.sh starts dockerd its own way.
   [[ -e $policy || -d /run/systemd/system ]] && policy= || printf '#!/bin/sh\nexit 101\n' >"$policy"
   [[ -z $policy ]] || chmod +x "$policy"
   DEBIAN_FRONTEND=noninteractive quietly "$CACHE_DIR/log/apt-install.log" \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" || status=$?
+    apt_get install -y -qq --no-install-recommends "${missing[@]}" || status=$?
   [[ -z $policy ]] || rm -f "$policy"
   return "$status"
 }

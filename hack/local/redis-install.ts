@@ -44,10 +44,13 @@ function install(say: (line: string) => void): void {
   aptGet(['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], remedy);
 }
 
+/** Two of this project's commands that start together take turns: `apt-get update` itself does not wait for another. */
+const TURNS = ['--timeout', '600', '/tmp/edgecache-apt.lock', 'apt-get', '-o', 'DPkg::Lock::Timeout=600'];
+
 function aptGet(args: readonly string[], remedy: string): void {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   try {
-    execFileSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    execFileSync('flock', [...TURNS, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   } catch (error) {
     // apt-get's own words are in it.
     const said = error instanceof Error ? error.message.trim() : String(error);

@@ -7,7 +7,6 @@ import { type AckedChange, History } from './history.ts';
 import { CHAOS_STALENESS_MS, type ChaosAgent, LOAD_NAMESPACE, PUT_NAMESPACE, type World } from './world.ts';
 
 const COUNTER = json((value) => z.number().int().parse(value));
-const KEYS = 80;
 /** Time that answering takes beside the bound: the reader's and the writer's clocks are one, but their queues are not. */
 const SLACK_MS = 50;
 
@@ -24,6 +23,13 @@ export interface LoadCounters {
   confirmed: number;
   queued: number;
   writeErrors: number;
+}
+
+export interface LoadOptions {
+  /** How many keys there are. Default 80. */
+  readonly keys?: number;
+  /** Longest that the source of truth takes to answer, in which a change may overtake it. Default 20. */
+  readonly databaseMs?: number;
 }
 
 /**
@@ -50,14 +56,18 @@ export class ChaosLoad {
   readonly loads = new History(CHAOS_STALENESS_MS + SLACK_MS);
   readonly #world: World;
   readonly #random: () => number;
+  readonly #keys: number;
+  readonly #databaseMs: number;
   readonly #truth = new Map<string, number>();
   readonly #busy = new Set<string>();
   readonly #stop = new AbortController();
   readonly #workers: Promise<void>[] = [];
 
-  constructor(world: World, random: () => number) {
+  constructor(world: World, random: () => number, { keys = 80, databaseMs = 20 }: LoadOptions = {}) {
     this.#world = world;
     this.#random = random;
+    this.#keys = keys;
+    this.#databaseMs = databaseMs;
   }
 
   start(): void {
@@ -157,7 +167,7 @@ export class ChaosLoad {
   /** The database answers as of now, after a while: long enough for changes to come between. */
   async #load(key: string): Promise<number> {
     const value = this.#truth.get(key) ?? 0;
-    await delay(this.#random() * 20);
+    await delay(this.#random() * this.#databaseMs);
     return value;
   }
 
@@ -224,6 +234,6 @@ export class ChaosLoad {
   }
 
   #key(): string {
-    return `k${Math.floor(this.#random() ** 2 * KEYS)}`;
+    return `k${Math.floor(this.#random() ** 2 * this.#keys)}`;
   }
 }

@@ -5,12 +5,13 @@ import { loggedEventSchema } from '../../api/event.ts';
 import { seededRandom, shuffled } from '../../hack/demo/random.ts';
 import { until } from '../../hack/local/children.ts';
 import { CONNECTION_FAULTS, FAULTS } from './faults.ts';
-import { ChaosLoad, type LoadCounters } from './load.ts';
+import { ChaosLoad, type LoadCounters, type LoadOptions } from './load.ts';
 import { CHAOS_PARTITIONS, PUT_NAMESPACE, World, type WorldOptions } from './world.ts';
 
 export interface ChaosOptions extends WorldOptions {
   readonly seconds: number;
   readonly seed: number;
+  readonly load?: LoadOptions;
   /** Names of faults; all where none are given. */
   readonly faults?: readonly string[];
   /** Names of faults that are left out where none are given. */
@@ -45,7 +46,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seconds, seed, say = () => undefined } = options;
   const random = seededRandom(seed);
   const world = await World.start(options);
-  const load = new ChaosLoad(world, random);
+  const load = new ChaosLoad(world, random, options.load);
   const tried: Tried = new Map();
   const found = () => load.puts.violations.length + load.loads.violations.length;
   const judged = () => load.puts.reads + load.loads.reads;

@@ -9,7 +9,7 @@ import { messageOf } from '../errors.ts';
 import type { HotSet, NamedKey } from './hot-set.ts';
 
 export interface WarmUpOptions {
-  readonly hotSet: HotSet;
+  readonly hotSet: Pick<HotSet, 'read' | 'report'>;
   readonly hot: HotKeys;
   readonly reader: Pick<Reader, 'preload'>;
   readonly l1: L1;
@@ -37,6 +37,8 @@ const SHARE_OF_L1 = 0.9;
 const LOOK_MS = 100;
 /** Partitions that are reset by one cause are reset one after another. */
 const SETTLE_MS = 500;
+/** A preload that was interrupted goes on after half a second, then after twice as long each time: for a minute, in all. */
+const MOST_TRIES = 8;
 
 /**
  * Fills memory with what matters before it is asked for: at the start, and where partitions were dropped. Agents tell their
@@ -48,7 +50,9 @@ export class WarmUp {
   readonly #options: WarmUpOptions;
   /** Partitions to preload; all at the start. */
   #cold: Set<number> | 'all' = 'all';
-  #coldSince = Number.NEGATIVE_INFINITY;
+  /** From when on they may be preloaded. */
+  #coldFrom = Number.NEGATIVE_INFINITY;
+  #tries = 0;
   #reportedAt: number;
 
   constructor(options: WarmUpOptions) {
@@ -60,7 +64,8 @@ export class WarmUp {
   noteReset(partition: number): void {
     // At the start all of them are, and nothing is gained by waiting.
     if (this.#cold === 'all') return;
-    this.#coldSince = this.#options.now();
+    this.#coldFrom = this.#options.now() + SETTLE_MS;
+    this.#tries = 0;
     this.#cold.add(partition);
   }
 
@@ -104,21 +109,36 @@ export class WarmUp {
     const { ready, now, preload, log } = this.#options;
     const cold = this.#cold;
     if (cold !== 'all' && cold.size === 0) return;
-    if (!ready() || now() - this.#coldSince < SETTLE_MS) return;
+    if (!ready() || now() < this.#coldFrom) return;
     this.#cold = new Set();
     if (preload() === 'none') return;
     const startedAt = now();
     try {
-      const loaded = await this.#fill(cold, signal);
+      const { loaded, isWhole } = await this.#fill(cold, signal);
       if (loaded > 0) log.info({ entries: loaded, ms: Math.round(now() - startedAt) }, 'preloaded hot keys');
+      if (isWhole) this.#tries = 0;
+      else this.#again(cold);
     } catch (error) {
-      // Lookups will fill memory as they come.
       this.counters.failures += 1;
       log.warn({ error: messageOf(error) }, 'hot keys could not be preloaded');
+      this.#again(cold);
     }
   }
 
-  async #fill(cold: ReadonlySet<number> | 'all', signal: AbortSignal): Promise<number> {
+  /** What was interrupted goes on later; in the end lookups will have filled memory as they came. */
+  #again(cold: ReadonlySet<number> | 'all'): void {
+    const { now, random } = this.#options;
+    if (this.#tries === MOST_TRIES) return;
+    this.#cold = cold === 'all' || this.#cold === 'all' ? 'all' : new Set([...cold, ...this.#cold]);
+    this.#coldFrom = now() + SETTLE_MS * 2 ** this.#tries * (0.5 + random());
+    this.#tries += 1;
+  }
+
+  /** @returns how many entries it read, and whether nothing came between, such as a partition that was lost. */
+  async #fill(
+    cold: ReadonlySet<number> | 'all',
+    signal: AbortSignal,
+  ): Promise<{ loaded: number; isWhole: boolean }> {
     const { hotSet, l1, reader, namespaces, preload, partitionOf, ready } = this.#options;
     const most = Math.floor(l1.limits.maxEntries * SHARE_OF_L1);
     const isWanted = ({ namespace, key }: NamedKey) =>
@@ -127,7 +147,8 @@ export class WarmUp {
       l1.weightOf(namespace, key) === undefined;
     const keys = (await hotSet.read(most, preload())).filter(isWanted);
     let loaded = 0;
-    for (let at = 0; at < keys.length && ready() && !signal.aborted; at += BATCH) {
+    for (let at = 0; at < keys.length; at += BATCH) {
+      if (!ready() || signal.aborted) return { loaded, isWhole: false };
       const batch = keys.slice(at, at + BATCH).flatMap(({ namespace, key }) => {
         const rules = namespaces().get(namespace);
         return rules === undefined ? [] : [{ rules, key }];
@@ -137,6 +158,6 @@ export class WarmUp {
       this.counters.preloaded += found;
       await sleep(BATCH_EVERY_MS);
     }
-    return loaded;
+    return { loaded, isWhole: true };
   }
 }

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials } from '@grpc/grpc-js';
 import { bytes } from '../../client/codec.ts';
+import { startEcho } from '../../hack/local/echo.ts';
 import {
   EdgeCacheService,
   type GetRequest,
   type GetResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { cpuShares, inTurns, quantile, rate } from '../measure.ts';
-import { startEcho } from '../peers/echo.ts';
 import type { Group, Row } from '../row.ts';
 import { KEYS, keyOf, NAMESPACE, Stack, VALUE } from '../stack.ts';
 
@@ -55,7 +55,9 @@ export const unary: Group = {
     const client = stack.client(agent.address);
     for (let i = 0; i < KEYS; i++)
       await client.put(NAMESPACE, keyOf(i), VALUE, { codec: bytes, ttlMs: 3_600_000 });
-    const echo = await startEcho(stack);
+    // The same flags as an agent's.
+    const echo = await startEcho(process.execArgv);
+    stack.defer(echo.stop);
     const [ours, theirs] = [bareClient(stack, agent.address), bareClient(stack, echo.address)];
     for (let i = 0; i < KEYS; i++) await ours(requestOf(i));
     const rows: Row[] = [];

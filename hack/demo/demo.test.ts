@@ -4,7 +4,7 @@ import { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { memoryLines } from './memory.ts';
 import { parseOptions } from './options.ts';
 import { seededRandom, shuffled, Zipf } from './random.ts';
-import { allHold, compare, type Result } from './report.ts';
+import { allHold, compare, type Result, summaryLines } from './report.ts';
 import { Truth } from './truth.ts';
 
 describe('the truth', () => {
@@ -66,6 +66,7 @@ const GOOD: Result = {
   propagationP99Ms: 9,
   lookupP50Ms: 0.5,
   lookupP99Ms: 3,
+  echoP99Ms: 1,
   lookups: 1,
   events: 1,
   staleReads: 0,
@@ -79,11 +80,20 @@ describe('the result', () => {
     ['hits', { hitRatio: 0.95 }, false],
     ['propagation', { propagationP99Ms: 100 }, false],
     ['latency', { lookupP99Ms: 5 }, false],
+    ['latency on a machine that is too busy', { lookupP99Ms: 9, echoP99Ms: 5 }, true],
+    ['hits on a machine that is too busy', { hitRatio: 0.95, echoP99Ms: 5 }, false],
     ['a stale read', { staleReads: 1 }, false],
     ['the load', { lookups: 0 }, false],
     ['events', { events: 0 }, false],
   ])('with %s missed is judged', (_what, change, holds) => {
     expect(allHold({ ...GOOD, ...change })).toBe(holds);
+  });
+
+  it('says why a target is not judged', () => {
+    const lines = summaryLines({ ...GOOD, lookupP99Ms: 9, echoP99Ms: 7.5 });
+    expect(lines.join('\n')).toMatch(
+      /lookup p99.*9\.00 ms.*not judged: a bare gRPC echo beside it took 7\.50 ms/,
+    );
   });
 
   it('of no agents has no hits', () => {

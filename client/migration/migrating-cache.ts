@@ -101,6 +101,15 @@ export class MigratingCache<T> {
   }
 
   /**
+   * To be called when the source has changed, where the existing cache is left to its TTL as it is today: takes the key
+   * out of Edge Cache.
+   * @throws as {@link delete}, of Edge Cache
+   */
+  changed(key: string, options: ChangeOptions = {}): Promise<void> {
+    return this.#change(key, options, undefined);
+  }
+
+  /**
    * To be called when the source has a new value: puts it into the existing cache, and takes the old one out of Edge
    * Cache, whose next reader loads it.
    * @throws as {@link delete}
@@ -165,6 +174,7 @@ export class MigratingCache<T> {
       this.#changes.forgetAllLater();
     }
     this.#settings = after;
+    if (after.phase !== before.phase) this.#observer.beginPhase();
   }
 
   async #get(key: string, fromExisting: () => Promise<T | undefined>): Promise<T | undefined> {
@@ -221,31 +231,24 @@ export class MigratingCache<T> {
     return loaded;
   }
 
-  async #change(key: string, options: ChangeOptions, inExisting: () => unknown): Promise<void> {
+  async #change(key: string, options: ChangeOptions, inExisting: (() => unknown) | undefined): Promise<void> {
     const scope: Scope = { keys: [key], tags: options.tags ?? [] };
     switch (this.#settings.phase) {
       case 'observe':
-        await inExisting();
+        await inExisting?.();
         return;
       case 'publish':
         this.#changes.sendLater(scope);
-        await inExisting();
+        await inExisting?.();
         return;
       case 'read':
-        await this.#changeBoth(scope, options, inExisting);
+        await both(async () => inExisting?.(), this.#changes.send(scope, options));
         return;
       case 'alone':
         // So that it has nothing old to say if it should be gone back to.
-        void this.#unheard(() => this.#options.existing.delete(key));
+        if (inExisting !== undefined) void this.#unheard(() => this.#options.existing.delete(key));
         await this.#changes.send(scope, options);
     }
-  }
-
-  async #changeBoth(scope: Scope, confirm: ConfirmOptions, inExisting: () => unknown): Promise<void> {
-    const existing = (async () => inExisting())();
-    // Neither keeps the other from being done.
-    const results = await Promise.allSettled([existing, this.#changes.send(scope, confirm)]);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
   /** What the existing cache does where its failure is nobody's, but is counted. */
@@ -257,4 +260,10 @@ export class MigratingCache<T> {
       return undefined;
     }
   }
+}
+
+/** Neither keeps the other from being done. @throws what the first of them throws that fails */
+async function both(work: () => Promise<unknown>, other: Promise<unknown>): Promise<void> {
+  const results = await Promise.allSettled([work(), other]);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }

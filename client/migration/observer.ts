@@ -25,6 +25,8 @@ export class Observer<T> {
   };
   readonly #options: ObserverOptions<T>;
   readonly #looks: Readonly<Record<Judged, Look<T>>>;
+  /** Counts the phases: a verdict that was begun in another one says nothing about this one. */
+  #phases = 0;
 
   constructor(options: ObserverOptions<T>) {
     this.#options = options;
@@ -45,19 +47,31 @@ export class Observer<T> {
   observe(key: string, of: Judged, value: T | undefined, { sampleShare, phase }: MigrationSettings): void {
     const { random, background } = this.#options;
     if (sampleShare === 0 || random() >= sampleShare) return;
+    const isCurrent = this.#sincePhase();
     const work = async () => {
-      const looks = [this.#compare(key, of, value)];
+      const looks = [this.#compare(key, of, value, isCurrent)];
       // Edge Cache is looked at as well, though nobody asked it.
-      if (of === 'existing' && phase !== 'observe') looks.push(this.#shadow(key));
+      if (of === 'existing' && phase !== 'observe') looks.push(this.#shadow(key, isCurrent));
       await Promise.all(looks);
     };
     if (!background.offer(work)) this.tallies[of].drop();
   }
 
-  async #compare(key: string, of: Judged, value: T | undefined): Promise<void> {
+  /** From now on caches are told and filled otherwise: what is being compared is not counted. */
+  beginPhase(): void {
+    this.#phases += 1;
+  }
+
+  #sincePhase(): () => boolean {
+    const phase = this.#phases;
+    return () => phase === this.#phases;
+  }
+
+  async #compare(key: string, of: Judged, value: T | undefined, isCurrent: () => boolean): Promise<void> {
     const { namespace, judge, hooks } = this.#options;
     try {
       const verdict = await judge.judge(key, value, this.#looks[of]);
+      if (!isCurrent()) return;
       this.tallies[of].count(verdict);
       tell(() => hooks.judged?.(namespace, of, verdict));
     } catch (error) {
@@ -65,11 +79,11 @@ export class Observer<T> {
     }
   }
 
-  async #shadow(key: string): Promise<void> {
+  async #shadow(key: string, isCurrent: () => boolean): Promise<void> {
     const { edge, background, deadlineMs } = this.#options;
     try {
       const answer = await background.step(() => edge.look(key, { deadlineMs }));
-      if (typeof answer === 'object') await this.#compare(key, 'edge', answer.value);
+      if (typeof answer === 'object') await this.#compare(key, 'edge', answer.value, isCurrent);
       // So that there is something to judge the next time.
       else if (answer === 'miss') await background.step(() => edge.getOrLoad(key));
     } catch (error) {

@@ -66,11 +66,15 @@ function errorLine(what: string, message: string): string[] {
 }
 
 function range(low: number, high: number): string {
-  return `${percent(low)} – ${percent(high)}`;
+  return `${hundredths(low)} – ${percent(high)}`;
 }
 
 function percent(share: number): string {
-  return `${Number((share * 100).toFixed(2))} %`;
+  return `${hundredths(share)} %`;
+}
+
+function hundredths(share: number): number {
+  return Number((share * 100).toFixed(2));
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {

@@ -1,6 +1,6 @@
 /**
  * Checks the documentation: links and anchors lead somewhere, every page can be reached from the README, commands exist,
- * and TypeScript in it is right.
+ * and TypeScript and tiers in it are right.
  * Usage: node hack/check-docs.ts
  */
 import { globSync, readFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { brokenLinks, unknownScripts, unreachable } from './docs/links.ts';
+import { wrongManifests } from './docs/manifests.ts';
 import { MarkdownPage } from './docs/markdown-page.ts';
 import { wrongExcerpts, wrongSnippets } from './docs/snippets.ts';
 
@@ -26,6 +27,7 @@ export function documentationProblems(root = ROOT): string[] {
     ...brokenLinks(root, pages),
     ...unreachable(root, pages),
     ...unknownScripts(pages, new Set(Object.keys(scripts))),
+    ...wrongManifests(pages),
     ...wrongExcerpts(root, pages),
     ...wrongSnippets(root, pages),
   ];

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../local/children.ts';
 import { brokenLinks, unknownScripts, unreachable } from './links.ts';
+import { wrongManifests } from './manifests.ts';
 import { MarkdownPage, slugOf } from './markdown-page.ts';
 import { moduleOf, wrongExcerpts, wrongSnippets } from './snippets.ts';
 
@@ -81,6 +82,24 @@ describe('commands', () => {
     expect(unknownScripts(pages, new Set(['there']))).toEqual([
       'README.md:3: npm run -s gone:now: package.json has no such script',
       'README.md:5: npm run gone: package.json has no such script',
+    ]);
+  });
+});
+
+describe('tiers', () => {
+  it('that would be refused are told of, with each field; fragments are not judged', () => {
+    const tier = 'apiVersion: edgecache.dev/v1alpha1\nkind: EdgeCacheTier\nmetadata: { name: a }\nspec:';
+    const good = '{ region: us-east, tier: edge, redis: { nodes: ["redis:6379"] } }';
+    const page = (yaml: string) => `\`\`\`yaml\n${yaml}\n\`\`\``;
+    const { pages } = aFolder({
+      'good.md': page(`${tier} ${good}`),
+      'fragment.md': page('namespaces:\n  - name: x\n    colour: red'),
+      'bad.md': `text\n${page(`${tier} { region: us-east, tier: edge, colour: red, redis: { nodes: ["redis:6379"] } }`)}`,
+      'broken.md': page('a: [1'),
+    });
+    expect(wrongManifests(pages)).toEqual([
+      'bad.md:3: spec.colour: got an unknown field; remove it or correct its name',
+      expect.stringMatching(/^broken.md:2: /),
     ]);
   });
 });

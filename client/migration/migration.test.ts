@@ -104,6 +104,16 @@ describe('what goes wrong beside the existing path', () => {
     }
   });
 
+  it('ends at its deadline where Edge Cache is to load from a source that hangs', async () => {
+    const load = () => new Promise<Price>(() => undefined);
+    const { migration, prices } = app.migrate({ phase: 'publish', deadlineMs: 50, maxAtOnce: 1 }, { load });
+    app.old.entries.set('k', price(1));
+    for (let i = 0; i < 3; i++) await prices.get('k');
+    await migration.idle();
+    expect(seen(migration).existing.errors).toBe(3);
+    expect(seen(migration).edge).toMatchObject({ compared: 0, errors: 3 });
+  });
+
   it('does nothing before the reader has its answer', async () => {
     let asked = 0;
     const load = async () => {

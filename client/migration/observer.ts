@@ -1,3 +1,4 @@
+import { within } from '../loading/patience.ts';
 import type { Background } from './background.ts';
 import type { EdgeReader } from './edge-reader.ts';
 import type { ExistingCache } from './existing-cache.ts';
@@ -85,7 +86,7 @@ export class Observer<T> {
       const answer = await background.step(() => edge.look(key, { deadlineMs }));
       if (typeof answer === 'object') await this.#compare(key, 'edge', answer.value, isCurrent);
       // So that there is something to judge the next time.
-      else if (answer === 'miss') await background.step(() => edge.getOrLoad(key));
+      else if (answer === 'miss') await background.step(() => within(deadlineMs, edge.getOrLoad(key), late));
     } catch (error) {
       this.#failed('edge', error);
     }
@@ -96,4 +97,8 @@ export class Observer<T> {
     this.tallies[of].fail(error);
     tell(() => hooks.comparisonFailed?.(namespace, of, error));
   }
+}
+
+function late(): Error {
+  return new Error('the source of truth did not answer in time');
 }

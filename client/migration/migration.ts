@@ -34,7 +34,7 @@ export interface MigrationOptions extends Partial<MigrationSettings> {
   readonly client: EdgeCacheClient;
   /**
    * Milliseconds after which an answer that did not agree with the source is looked at again, before it is called stale.
-   * Default 500: a change that is on its way to a cache is no stale answer.
+   * Default 1000, which is the bound that Edge Cache itself promises for critical data: a change that is on its way is no stale answer.
    */
   readonly graceMs?: number;
   /** Milliseconds that one look at source or cache may take for a comparison. Default 1000. */
@@ -74,7 +74,7 @@ export class Migration {
       client: options.client,
       background: this.#background,
       hooks: options.on ?? {},
-      graceMs: options.graceMs ?? 500,
+      graceMs: options.graceMs ?? 1_000,
       deadlineMs: options.deadlineMs ?? 1_000,
       edgeDeadlineMs: options.edgeDeadlineMs ?? 250,
       maxWaitingChanges: options.maxWaitingChanges ?? 10_000,

@@ -126,8 +126,8 @@ const FORWARD = [{ phase: 'publish' }, { phase: 'read' }, { edgeShare: 0.5 }, { 
 describe('with real agents', () => {
   it('a change of one process is stale for no reader of another, from the second phase to the fourth', async () => {
     const world = await aWorld(2);
-    const here = migrate(world, world.agents[0]?.client, { graceMs: 1_000 });
-    const there = migrate(world, world.agents[1]?.client, { graceMs: 1_000 });
+    const here = migrate(world, world.agents[0]?.client, { graceMs: 3_000 });
+    const there = migrate(world, world.agents[1]?.client, { graceMs: 3_000 });
     const both = [here, there];
     const keys = Array.from({ length: 10 }, (_, i) => `k${i}`);
     for (const key of keys) world.database.set(key);

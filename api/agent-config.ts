@@ -163,11 +163,10 @@ export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'n
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
-type Setter = (file: Record<string, unknown>, value: unknown) => void;
+type Setter = ((file: Record<string, unknown>, value: unknown) => void) & { readonly field: string };
 
-const at =
-  (...path: string[]): Setter =>
-  (file, value) => {
+const at = (...path: string[]): Setter => {
+  const set = (file: Record<string, unknown>, value: unknown) => {
     let target = file;
     for (const part of path.slice(0, -1)) {
       const next = target[part];
@@ -178,6 +177,8 @@ const at =
     }
     target[path.at(-1) ?? ''] = value;
   };
+  return Object.assign(set, { field: path.join('.') });
+};
 
 const wholeNumber = z
   .string()
@@ -232,6 +233,11 @@ const NOT_YET = 'is not supported by this version; remove it, and keep the port 
 
 /** Names of the environment variables that an agent reads, for help texts and documentation. */
 export const AGENT_ENVIRONMENT: readonly string[] = [...Object.keys(ENVIRONMENT), ...OTHER_VARIABLES].sort();
+
+/** The field of the file that a variable sets; those that are not here have rules of their own. */
+export const AGENT_ENVIRONMENT_FIELDS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(ENVIRONMENT).map(([name, [, set]]) => [name, set.field]),
+);
 
 /**
  * Configuration of an agent: file, overridden by environment.

@@ -2,18 +2,27 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { documentationProblems } from './check-docs.ts';
+import { outdatedReference } from './generate-reference.ts';
 
-/** Fails where generated files are not what their sources generate now. `npm run generate` mends it. */
+/** Fails where generated files are not what their sources generate now, or documentation does not hold. */
 const FILE = 'edgecache/v1/edgecache.ts';
-const folder = mkdtempSync(join(tmpdir(), 'edgecache-generated-'));
-try {
-  execFileSync('buf', ['lint'], { stdio: 'inherit' });
-  execFileSync('buf', ['generate', '-o', folder], { stdio: 'inherit' });
-  const fresh = readFileSync(join(folder, 'proto/gen', FILE), 'utf8');
-  if (fresh !== readFileSync(join('proto/gen', FILE), 'utf8')) {
-    process.stderr.write(`proto/gen/${FILE} is out of date: run npm run generate and commit the result\n`);
-    process.exitCode = 1;
+
+const outdated = [...outdatedWire(), ...(await outdatedReference())];
+if (outdated.length > 0)
+  process.stderr.write(`out of date: ${outdated.join(', ')}; run npm run generate and commit the result\n`);
+const problems = documentationProblems();
+for (const problem of problems) process.stderr.write(`${problem}\n`);
+if (outdated.length + problems.length > 0) process.exitCode = 1;
+
+function outdatedWire(): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'edgecache-generated-'));
+  try {
+    execFileSync('buf', ['lint'], { stdio: 'inherit' });
+    execFileSync('buf', ['generate', '-o', folder], { stdio: 'inherit' });
+    const fresh = readFileSync(join(folder, 'proto/gen', FILE), 'utf8');
+    return fresh === readFileSync(join('proto/gen', FILE), 'utf8') ? [] : [`proto/gen/${FILE}`];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
-} finally {
-  rmSync(folder, { recursive: true, force: true });
 }

@@ -4663,7 +4663,7 @@ export const EdgeCacheService = {
     responseSerialize: (value: BatchGetResponse): Buffer => Buffer.from(BatchGetResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): BatchGetResponse => BatchGetResponse.decode(value),
   },
-  /** Changes: atomic in L2, logged, published to every agent. */
+  /** Writes an entry. This and the next two are changes: atomic in L2, logged, published to every agent. */
   put: {
     path: "/edgecache.v1.EdgeCache/Put" as const,
     requestStream: false as const,
@@ -4673,6 +4673,7 @@ export const EdgeCacheService = {
     responseSerialize: (value: ChangeResponse): Buffer => Buffer.from(ChangeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ChangeResponse => ChangeResponse.decode(value),
   },
+  /** Takes keys, entries with tags, or a whole namespace out of the cache. */
   invalidate: {
     path: "/edgecache.v1.EdgeCache/Invalidate" as const,
     requestStream: false as const,
@@ -4682,6 +4683,7 @@ export const EdgeCacheService = {
     responseSerialize: (value: ChangeResponse): Buffer => Buffer.from(ChangeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ChangeResponse => ChangeResponse.decode(value),
   },
+  /** Tells what happened; the namespaces that it concerns are invalidated. */
   publish: {
     path: "/edgecache.v1.EdgeCache/Publish" as const,
     requestStream: false as const,
@@ -4734,6 +4736,7 @@ export const EdgeCacheService = {
     responseSerialize: (value: WatchResponse): Buffer => Buffer.from(WatchResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchResponse => WatchResponse.decode(value),
   },
+  /** What this agent holds, has done, and sees of Redis. */
   stats: {
     path: "/edgecache.v1.EdgeCache/Stats" as const,
     requestStream: false as const,
@@ -4752,9 +4755,11 @@ export interface EdgeCacheServer extends UntypedServiceImplementation {
   batchGet: handleUnaryCall<BatchGetRequest, BatchGetResponse>;
   /** Many batches in flight on one stream. Answers carry the batch's id and may overtake one another. */
   lookup: handleBidiStreamingCall<BatchGetRequest, BatchGetResponse>;
-  /** Changes: atomic in L2, logged, published to every agent. */
+  /** Writes an entry. This and the next two are changes: atomic in L2, logged, published to every agent. */
   put: handleUnaryCall<PutRequest, ChangeResponse>;
+  /** Takes keys, entries with tags, or a whole namespace out of the cache. */
   invalidate: handleUnaryCall<InvalidateRequest, ChangeResponse>;
+  /** Tells what happened; the namespaces that it concerns are invalidated. */
   publish: handleUnaryCall<PublishRequest, ChangeResponse>;
   /** Completes a miss under its lease. Refused (accepted = false) if the lease was revoked meanwhile. */
   fill: handleUnaryCall<FillRequest, FillResponse>;
@@ -4767,6 +4772,7 @@ export interface EdgeCacheServer extends UntypedServiceImplementation {
    * it from before it asked, and acknowledges barriers, so that confirmed changes wait for it.
    */
   follow: handleBidiStreamingCall<FollowRequest, WatchResponse>;
+  /** What this agent holds, has done, and sees of Redis. */
   stats: handleUnaryCall<StatsRequest, StatsResponse>;
 }
 
@@ -4804,7 +4810,7 @@ export interface EdgeCacheClient extends Client {
   lookup(): ClientDuplexStream<BatchGetRequest, BatchGetResponse>;
   lookup(options: Partial<CallOptions>): ClientDuplexStream<BatchGetRequest, BatchGetResponse>;
   lookup(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<BatchGetRequest, BatchGetResponse>;
-  /** Changes: atomic in L2, logged, published to every agent. */
+  /** Writes an entry. This and the next two are changes: atomic in L2, logged, published to every agent. */
   put(request: PutRequest, callback: (error: ServiceError | null, response: ChangeResponse) => void): ClientUnaryCall;
   put(
     request: PutRequest,
@@ -4817,6 +4823,7 @@ export interface EdgeCacheClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ChangeResponse) => void,
   ): ClientUnaryCall;
+  /** Takes keys, entries with tags, or a whole namespace out of the cache. */
   invalidate(
     request: InvalidateRequest,
     callback: (error: ServiceError | null, response: ChangeResponse) => void,
@@ -4832,6 +4839,7 @@ export interface EdgeCacheClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ChangeResponse) => void,
   ): ClientUnaryCall;
+  /** Tells what happened; the namespaces that it concerns are invalidated. */
   publish(
     request: PublishRequest,
     callback: (error: ServiceError | null, response: ChangeResponse) => void,
@@ -4890,6 +4898,7 @@ export interface EdgeCacheClient extends Client {
   follow(): ClientDuplexStream<FollowRequest, WatchResponse>;
   follow(options: Partial<CallOptions>): ClientDuplexStream<FollowRequest, WatchResponse>;
   follow(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<FollowRequest, WatchResponse>;
+  /** What this agent holds, has done, and sees of Redis. */
   stats(
     request: StatsRequest,
     callback: (error: ServiceError | null, response: StatsResponse) => void,

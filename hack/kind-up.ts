@@ -101,10 +101,14 @@ async function bringUp({ name, bare, offline, recreate }: Options, signal: Abort
     say('making the tiers of examples/');
     const { kubeConfig } = cluster;
     await run('kubectl', ['apply', '-f', EXAMPLES], { kubeConfig, signal });
-    await run('kubectl', ['wait', '-f', EXAMPLES, '--for', 'condition=Ready', '--timeout', TIERS_TIMEOUT], {
-      kubeConfig,
-      signal,
-    });
+    await run(
+      'kubectl',
+      ['wait', '-f', EXAMPLES, '-R=false', '--for', 'condition=Ready', '--timeout', TIERS_TIMEOUT],
+      {
+        kubeConfig,
+        signal,
+      },
+    );
     process.stderr.write(`\n${await run('kubectl', ['get', 'ect', '-A'], { kubeConfig, signal })}\n`);
   }
   say('all is up');

@@ -113,27 +113,30 @@ export class CommandConnections {
   }
 
   /**
-   * Connects a client again that its library has given up for good, whatever its retry strategy says: in Sentinel mode it
-   * does so when it hears of the new master while it is about to connect.
+   * Connects a client again that its library has given up for good, whatever its retry strategy says:
+   * - in Sentinel mode it does so when it hears of the new master while it is about to connect ('end');
+   * - a cluster's client, if the last connection of its former pool ends while it resolves names for the next ('close', and
+   *   nothing follows: neither an error nor a retry).
    */
   #revive(client: Redis | Cluster, log: Logger): void {
     let attempt = 0;
     client.on('ready', () => {
       attempt = 0;
     });
-    client.on('end', () => {
+    const makeAgain = (givenUp: 'end' | 'close', patienceMs: number) => {
       if (this.#closed) return;
-      log.debug('connection to Redis was given up; it is made again');
-      setTimeout(
-        () => {
-          if (this.#closed) return;
-          // A failure comes as an event as well, and ends here again.
-          client.connect().catch(() => undefined);
-        },
-        backoffMs(attempt, this.#random),
-      ).unref();
+      setTimeout(() => {
+        if (this.#closed || client.status !== givenUp) return;
+        this.#failures += 1;
+        log.warn({ status: givenUp }, 'connection to Redis was given up; it is made again');
+        // A failure comes as an event as well, and ends here again.
+        client.connect().catch(() => undefined);
+      }, patienceMs + backoffMs(attempt, this.#random)).unref();
       attempt += 1;
-    });
+    };
+    client.on('end', () => makeAgain('end', 0));
+    // As a rule the library goes on by itself, after this long at most.
+    client.on('close', () => makeAgain('close', RETRY_MAX_MS));
   }
 }
 

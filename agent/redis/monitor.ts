@@ -8,6 +8,8 @@ import { fullest, type RedisMemory, readMemory } from './redis-info.ts';
 const MINUTE_MS = 60_000;
 /** A problem that stands is told again after this long. */
 const REMIND_MS = 600_000;
+/** Redis' absence is told again after this long. */
+const AWAY_REMIND_MS = 15_000;
 
 export interface RedisMonitorOptions {
   readonly connections: CommandConnections;
@@ -31,6 +33,8 @@ export class RedisMonitor {
   readonly #options: RedisMonitorOptions;
   /** Failures counted at each look, newest last. */
   readonly #history: { at: number; failures: number }[] = [];
+  #awaySince: number | undefined;
+  #awayToldAt = 0;
   #told = '';
   #toldAt = 0;
   #looking = false;
@@ -57,6 +61,7 @@ export class RedisMonitor {
     const now = this.#options.now();
     this.#history.push({ at: now, failures: connections.failures });
     while ((this.#history[0]?.at ?? now) < now - MINUTE_MS) this.#history.shift();
+    this.#tellIfAway();
     if (!connections.connected || this.#looking) return;
     this.#looking = true;
     try {
@@ -69,6 +74,18 @@ export class RedisMonitor {
       log.debug({ error: messageOf(error) }, 'memory of Redis could not be read');
     } finally {
       this.#looking = false;
+    }
+  }
+
+  /** An agent without Redis says so as long as it lasts: whatever ended the connection may have said nothing. */
+  #tellIfAway(): void {
+    const { connections, log, now } = this.#options;
+    if (connections.connected) this.#awaySince = undefined;
+    else if (this.#awaySince === undefined) this.#awaySince = this.#awayToldAt = now();
+    else if (now() - this.#awayToldAt >= AWAY_REMIND_MS) {
+      this.#awayToldAt = now();
+      const seconds = Math.round((now() - this.#awaySince) / 1000);
+      log.warn({ seconds, error: connections.lastError }, 'no connection to Redis');
     }
   }
 

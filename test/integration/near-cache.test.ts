@@ -159,7 +159,7 @@ describe('a near cache', () => {
 
   it('that was closed in order is not waited for', async () => {
     const redis = await redisServer();
-    const one = await agent({ file: { redis: standalone(redis.port), maxStalenessMs: 5_000 } });
+    const one = await agent({ file: { redis: standalone(redis.port), maxStalenessMs: 10_000 } });
     const client = nearClient([one.address]);
     await one.client.put('gpu_avail', 'k', 1);
     await held(client, 'k');
@@ -170,18 +170,20 @@ describe('a near cache', () => {
     await held(client, 'k');
     client.close();
     const { confirmation } = await one.client.put('gpu_avail', 'k', 2, { confirm: true });
-    expect(confirmation?.elapsedMs).toBeLessThan(1_500);
+    // Waited for, it would be the whole lease.
+    expect(confirmation?.elapsedMs).toBeLessThan(8_000);
   });
 
   it('does not hold up an agent that stops in order', async () => {
     const redis = await redisServer();
-    const one = await startAgent({ file: { redis: standalone(redis.port), maxStalenessMs: 3_000 } });
+    const one = await startAgent({ file: { redis: standalone(redis.port), maxStalenessMs: 10_000 } });
     const client = nearClient([one.address]);
     await one.client.put('gpu_avail', 'k', 1);
     await held(client, 'k');
     const startedAt = performance.now();
     await one.stop();
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    // Waited for, it would be the whole lease.
+    expect(performance.now() - startedAt).toBeLessThan(8_000);
     await until('nothing is held', () => client.nearStats?.leaseMs === 0);
   });
 });
@@ -232,7 +234,7 @@ describe('a confirmed change and a near cache that is frozen', () => {
     near.signal('SIGSTOP');
     const { confirmation } = await one.client.put('gpu_avail', 'k', 'new', { confirm: true });
     expect(confirmation?.elapsedMs).toBeGreaterThan(300);
-    expect(confirmation?.elapsedMs).toBeLessThan(1_900);
+    expect(confirmation?.elapsedMs).toBeLessThan(5_000);
     // Asked while it is frozen, so that it answers first of all, before it has read what its agent sent meanwhile.
     const asked = near.ask();
     near.signal('SIGCONT');
@@ -253,6 +255,6 @@ describe('a confirmed change and a near cache that is frozen', () => {
     await until('it answers from itself', async () => (await near.ask()).source === 'near');
     near.signal('SIGKILL');
     const { confirmation } = await one.client.put('gpu_avail', 'k', 'new', { confirm: true });
-    expect(confirmation?.elapsedMs).toBeLessThan(1_400);
+    expect(confirmation?.elapsedMs).toBeLessThan(5_000);
   });
 });

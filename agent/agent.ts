@@ -172,6 +172,7 @@ export class Agent {
       send: (part) => this.#l2.change(part),
       log,
       random,
+      now,
       ...(config.outbox.dir === undefined
         ? {}
         : { journal: new FileJournal(config.outbox.dir, config.cacheId) }),
@@ -214,7 +215,8 @@ export class Agent {
     });
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
-    this.#events = this.#buildEventPath(buildMetrics(this.#sources, this.registry));
+    const metrics = buildMetrics(this.#sources, this.registry);
+    this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
@@ -224,6 +226,7 @@ export class Agent {
       service,
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
+      calls: config.metrics ? metrics.calls : undefined,
       log,
     });
     this.#http = new HttpServer({

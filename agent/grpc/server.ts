@@ -12,7 +12,12 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
-import type { StatsRequest, StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import type {
+  ExplainRequest,
+  ExplainResponse,
+  StatsRequest,
+  StatsResponse,
+} from '../../proto/gen/edgecache/v1/edgecache.ts';
 import {
   type BatchGetRequest,
   type BatchGetResponse,
@@ -44,6 +49,7 @@ export interface GrpcServerOptions {
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
+  readonly explain: (request: ExplainRequest) => Promise<ExplainResponse>;
   readonly log: Logger;
 }
 
@@ -115,7 +121,7 @@ export class GrpcServer {
   }
 
   #implementation(): EdgeCacheServer {
-    const { service, stats } = this.#options;
+    const { service, stats, explain } = this.#options;
     return {
       get: this.#unary((request) => service.get(request)),
       batchGet: this.#unary((request) => {
@@ -134,6 +140,7 @@ export class GrpcServer {
       fill: this.#unary((request) => service.fill(request)),
       release: this.#unary((request) => service.release(request)),
       stats: this.#unary((request) => stats(request)),
+      explain: this.#unary((request) => explain(request)),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),
       follow: (call) => this.#follow(call),

@@ -17,6 +17,7 @@ import { Confirmations } from './change/confirmations.ts';
 import { Outbox } from './change/outbox.ts';
 import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
+import { Explainer } from './explain/explainer.ts';
 import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
@@ -74,6 +75,7 @@ const DRAIN_OUTBOX_MS = 3_000;
 export class Agent {
   readonly id: string;
   readonly registry = new Registry();
+  readonly explainer: Explainer;
   readonly #env: AgentEnvironment;
   #config: AgentConfig;
   #namespaces: ReadonlyMap<string, Namespace>;
@@ -218,6 +220,7 @@ export class Agent {
     const metrics = buildMetrics(this.#sources, this.registry);
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
+    this.explainer = this.#buildExplainer();
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
@@ -227,6 +230,7 @@ export class Agent {
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
       calls: config.metrics ? metrics.calls : undefined,
+      explain: (request) => this.explainer.explain(request),
       log,
     });
     this.#http = new HttpServer({
@@ -424,6 +428,23 @@ export class Agent {
       l2: this.#l2,
       ttl: this.#ttl,
       wallClock: this.#env.wallClock,
+    });
+  }
+
+  #buildExplainer(): Explainer {
+    return new Explainer({
+      nodeId: this.#config.nodeId,
+      agentId: this.id,
+      namespaces: () => this.#namespaces,
+      maxStalenessMs: () => this.#config.maxStalenessMs,
+      l1: this.#l1,
+      l2: this.#l2,
+      reader: this.#reader,
+      partitions: this.#feed.partitions,
+      inbox: this.#inbox,
+      isQueued: (partition, namespace, key, tags) => this.#outbox.covers(partition, namespace, key, tags),
+      commands: this.#connections.next,
+      now: this.#env.now,
     });
   }
 

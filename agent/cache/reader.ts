@@ -194,7 +194,7 @@ export class Reader {
     const { l1, partitions, now } = this.#options;
     const place = partitions[partition];
     if (place === undefined || !place.current || compareVersions(place.applied, entry.version) > 0) return;
-    l1.set(rules.name, key, partition, entry, ttlMs, now());
+    l1.set(rules.name, key, partition, entry, ttlMs, now(), 'own');
   }
 
   /**
@@ -209,9 +209,14 @@ export class Reader {
     if (compareVersions(place.applied, entry.version) > 0) return false;
     if (!l1.holdsOlder(rules.name, key, entry.version)) return false;
     if (isQueued(partition, rules.name, key, entry.tags)) return false;
-    l1.set(rules.name, key, partition, entry, ttlMs, now());
+    l1.set(rules.name, key, partition, entry, ttlMs, now(), 'event');
     this.replaced += 1;
     return true;
+  }
+
+  /** Why a lookup now would not be answered with an entry of memory; undefined: it would. */
+  whyUnanswered(rules: Namespace, key: string, entry: L1Entry): MissCause | undefined {
+    return this.#whyNot({ rules, key, ...UNASKED }, entry, this.#options.now());
   }
 
   /** Why an entry in memory may not answer a lookup; undefined: it may. */

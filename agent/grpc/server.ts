@@ -12,7 +12,12 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
-import type { StatsRequest, StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import type {
+  ExplainRequest,
+  ExplainResponse,
+  StatsRequest,
+  StatsResponse,
+} from '../../proto/gen/edgecache/v1/edgecache.ts';
 import {
   type BatchGetRequest,
   type BatchGetResponse,
@@ -47,6 +52,7 @@ export interface GrpcServerOptions {
   readonly stats: (request: StatsRequest) => StatsResponse;
   /** Takes down how long calls took. */
   readonly calls?: CallDurations | undefined;
+  readonly explain: (request: ExplainRequest) => Promise<ExplainResponse>;
   readonly log: Logger;
 }
 
@@ -122,7 +128,7 @@ export class GrpcServer {
   }
 
   #implementation(): EdgeCacheServer {
-    const { service, stats } = this.#options;
+    const { service, stats, explain } = this.#options;
     return {
       get: this.#unary('Get', (request) => service.get(request)),
       batchGet: this.#unary('BatchGet', (request) => {
@@ -141,6 +147,7 @@ export class GrpcServer {
       fill: this.#unary('Fill', (request) => service.fill(request)),
       release: this.#unary('Release', (request) => service.release(request)),
       stats: this.#unary('Stats', (request) => stats(request)),
+      explain: this.#unary('Explain', (request) => explain(request)),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),
       follow: (call) => this.#follow(call),

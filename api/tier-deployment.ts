@@ -14,7 +14,7 @@ const DNS_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 const dnsLabel = (what: string) =>
   z.string().min(1).max(63).regex(DNS_LABEL, `${what} must be lower case letters, digits and "-"`);
-const dnsName = (what: string) =>
+export const dnsName = (what: string) =>
   z.string().min(1).max(253).regex(DNS_NAME, `${what} must be lower case letters, digits, "-" and "."`);
 
 const labelKey = z

@@ -4,6 +4,7 @@ import { checkNamespaces, DEFAULT_NAMESPACES, namespaceSchema } from './namespac
 import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
 import { checkDeployment, deploymentFields, secretKeyRefSchema } from './tier-deployment.ts';
+import { checkTierSecurity, tierSecuritySchema } from './tier-security.ts';
 
 export const API_GROUP = 'edgecache.dev';
 export const API_VERSION = 'edgecache.dev/v1alpha1';
@@ -120,6 +121,7 @@ const tierFields = z.strictObject({
   l1: l1Schema.prefault({}).describe('The agents’ memory.'),
   namespaces: namespaces.default([...DEFAULT_NAMESPACES]),
   redis: redisSchema.extend(redisSecretFields).describe('The shared L2.'),
+  security: tierSecuritySchema.prefault({}).describe('Protection of the agents’ ports.'),
   ...deploymentFields,
 });
 
@@ -130,6 +132,9 @@ export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   });
   checkRedis(spec.redis, (path, message) =>
     ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
+  );
+  checkTierSecurity(spec.security, (path, message) =>
+    ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
   );
   checkDeployment(spec, spec.l1.maxBytes, (path, message) => {
     ctx.addIssue({ code: 'custom', path, message });

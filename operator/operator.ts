@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import { publicKeyText } from '../api/reload.ts';
 import { AgentFleet } from './agents/fleet.ts';
 import { NetworkAgentLink } from './agents/link.ts';
+import { AuthorityStore } from './certificates/authority-store.ts';
+import { TierCertificates } from './certificates/tier-certificates.ts';
 import type { OperatorConfig } from './config/operator-config.ts';
 import { ensureReloadKey } from './config/reload-key.ts';
 import { Children } from './controller/children.ts';
@@ -35,6 +37,8 @@ export interface OperatorParts {
   readonly logger: Logger;
   readonly leaseTiming?: LeaseTiming;
   readonly reflectorTiming?: Partial<ReflectorTiming>;
+  /** How often to look for kinds of other operators. */
+  readonly discoveryMs?: number;
   /** Called with the port of the health server. */
   readonly onListening?: (port: number) => void;
 }
@@ -84,6 +88,7 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     namespace: config.watchNamespace,
     onRelist: (kind) => metrics.relists.inc({ kind }),
     ...(parts.reflectorTiming === undefined ? {} : { timing: parts.reflectorTiming }),
+    ...(parts.discoveryMs === undefined ? {} : { discoveryMs: parts.discoveryMs }),
     handlers: {
       enqueue: (key) => queue.add(key),
       enqueueSoon: (key) => queue.addAfter(key, SOON_MS),
@@ -104,12 +109,28 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     operatorNamespace: config.namespace,
     reloadKey: publicKeyText(reloadKey),
     hasServiceMonitors: watches.hasServiceMonitors,
+    hasCertificates: watches.hasCertificates,
+    clusterDomain: config.clusterDomain,
+  });
+  const now = () => new Date();
+  const authorities = new AuthorityStore({
+    client,
+    namespace: config.namespace,
+    name: config.authoritiesSecret,
+    now,
+  });
+  const certificates = new TierCertificates({
+    client,
+    authorities,
+    clusterDomain: config.clusterDomain,
+    now,
   });
   const reconciler = new TierReconciler({
     client,
     tiers: watches.tiers,
     cache: watches,
     children: new Children(client, watches),
+    certificates,
     fleet,
     overlap,
     events,
@@ -119,6 +140,8 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     queueDepth: () => queue.depth,
     activeWorkers: () => queue.activeCount,
     watches: () => watches.all,
+    certificates: () => certificates.ends(),
+    authorityEndsAt: () => authorities.endsAt,
   });
   const health = new HealthServer(
     {

@@ -10,6 +10,7 @@ export const EXTENSIONS: Readonly<Record<string, Readonly<Record<string, unknown
   'monitoring.labels': { maxProperties: 16 },
   'redis.nodes': { 'x-kubernetes-list-type': 'atomic' },
   'redis.passwordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
+  'security.tls.issuerRef': { 'x-kubernetes-map-type': 'atomic' },
   'networkPolicy.clientNamespaces': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.clientCidrs': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.metricsNamespaces': { 'x-kubernetes-list-type': 'set' },
@@ -97,6 +98,24 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
       // Where the text is no host:port at all, the other rule says so.
       rule: `!self.matches(':[0-9]{1,5}$') || (${PORT} >= 1 && ${PORT} <= 65535)`,
       message: 'must have a port from 1 to 65535',
+    },
+  ],
+  'security.tls': [
+    {
+      rule: "self.enabled || !(has(self.secretName) || has(self.issuerRef) || self.clientCert != 'none')",
+      message: 'must be true where other fields of tls are given; or remove those',
+      fieldPath: '.enabled',
+    },
+    {
+      rule: '!(has(self.secretName) && has(self.issuerRef))',
+      message: 'may not be specified together with secretName; remove one of the two',
+      fieldPath: '.issuerRef',
+    },
+    {
+      rule: "!self.enabled || self.clientCert == 'none' || has(self.secretName) || has(self.issuerRef)",
+      message:
+        'must be none where the operator makes the certificate, since it makes none for clients; give secretName or issuerRef',
+      fieldPath: '.clientCert',
     },
   ],
   'rollout.maxUnavailable': [NODE_COUNT],

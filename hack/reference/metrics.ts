@@ -16,7 +16,13 @@ export interface MetricRow {
 /** Metrics of an agent and of the operator, from the registries that are scraped. */
 export async function liveMetrics(): Promise<{ agent: MetricRow[]; operator: MetricRow[] }> {
   const operator = new OperatorMetrics();
-  operator.observeState({ queueDepth: () => 0, activeWorkers: () => 0, watches: () => [] });
+  operator.observeState({
+    queueDepth: () => 0,
+    activeWorkers: () => 0,
+    watches: () => [],
+    certificates: () => [],
+    authorityEndsAt: () => undefined,
+  });
   return { agent: await agentMetrics(), operator: rowsOf(operator.registry) };
 }
 

@@ -27,11 +27,13 @@ export const ENDPOINT_SLICES = resource('discovery.k8s.io/v1', 'EndpointSlice', 
 export const LEASES = resource('coordination.k8s.io/v1', 'Lease', 'leases');
 export const EVENTS = resource('events.k8s.io/v1', 'Event', 'events');
 export const SERVICE_MONITORS = resource('monitoring.coreos.com/v1', 'ServiceMonitor', 'servicemonitors');
+export const CERTIFICATES = resource('cert-manager.io/v1', 'Certificate', 'certificates');
 
 /** Kinds that the operator makes for a tier, in the order in which they are applied. */
 export const CHILD_RESOURCES: readonly Resource[] = [
   SERVICE_ACCOUNTS,
   CONFIG_MAPS,
+  CERTIFICATES,
   NETWORK_POLICIES,
   SERVICES,
   DAEMON_SETS,

@@ -3,6 +3,7 @@ import { configHash, HOT_FIELDS } from '../../api/reload.ts';
 import type { EdgeCacheTier } from '../../api/tier.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { canonicalJson, shortHash } from './canonical.ts';
+import { tlsFilesOf } from './tls-mount.ts';
 
 /** The agents' file of configuration, byte for byte as it is mounted and as it is sent to running agents. */
 export interface AgentConfigFile {
@@ -11,11 +12,14 @@ export interface AgentConfigFile {
   readonly hash: string;
   /** Names the part that needs new pods when it changes. */
   readonly coldHash: string;
+  /** Whether agents that run by it speak TLS. */
+  readonly hasTls: boolean;
 }
 
 export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKey: string): AgentConfigFile {
   const file: Record<string, unknown> = {
     ...agentFileOf(tier),
+    ...securityOf(tier),
     origin: {
       tier: keyOf(object),
       uid: object.metadata.uid ?? '',
@@ -27,5 +31,11 @@ export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKe
   const cold = Object.fromEntries(
     Object.entries(file).filter(([name]) => !(HOT_FIELDS as readonly string[]).includes(name)),
   );
-  return { text, hash: configHash(text), coldHash: shortHash(cold) };
+  return { text, hash: configHash(text), coldHash: shortHash(cold), hasTls: tier.spec.security.tls.enabled };
+}
+
+/** Left out where there is nothing to say: agents of an earlier image, which a tier may name, do not know it. */
+function securityOf(tier: EdgeCacheTier): object {
+  const tls = tlsFilesOf(tier);
+  return tls === undefined ? {} : { security: { tls } };
 }

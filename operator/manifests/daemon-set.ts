@@ -10,6 +10,7 @@ import {
   OUTBOX_DIR,
   selectorLabels,
 } from './names.ts';
+import { tlsVolume } from './tls-mount.ts';
 
 /** Time for an agent to send what is queued and to hand its callers over. */
 const TERMINATION_SECONDS = 30;
@@ -80,6 +81,7 @@ function podSpec(context: BuildContext): object {
       { name: 'config', configMap: { name: childName(object.metadata.name) } },
       { name: 'outbox', emptyDir: { sizeLimit: '256Mi' } },
       { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
+      ...tlsVolume(tier).volumes,
     ],
   };
 }
@@ -109,7 +111,7 @@ function agentContainer({ tier, settings }: BuildContext): object {
         ...(resources.limits.cpu === undefined ? {} : { cpu: resources.limits.cpu }),
       },
     },
-    ...probes(),
+    ...probes(tier.spec.security.tls.enabled),
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
@@ -120,6 +122,7 @@ function agentContainer({ tier, settings }: BuildContext): object {
       { name: 'config', mountPath: CONFIG_DIR, readOnly: true },
       { name: 'outbox', mountPath: OUTBOX_DIR },
       { name: 'tmp', mountPath: '/tmp' },
+      ...tlsVolume(tier).mounts,
     ],
   };
 }
@@ -136,13 +139,17 @@ function environment(redis: BuildContext['tier']['spec']['redis']): object[] {
   ];
 }
 
-function probes(): object {
+function probes(isTls: boolean): object {
   // Alive is who answers at all: an agent without Redis is degraded, and a restart would only empty its memory.
   const alive = { httpGet: { path: '/healthz', port: 'http' } };
   return {
     startupProbe: { ...alive, periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 60 },
     livenessProbe: { ...alive, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 3 },
     // gRPC's own health service: NOT_SERVING as soon as the agent drains.
-    readinessProbe: { grpc: { port: GRPC_PORT }, periodSeconds: 2, timeoutSeconds: 1, failureThreshold: 2 },
+    // The kubelet does not speak TLS there; the HTTP port says the same.
+    readinessProbe: {
+      ...(isTls ? { httpGet: { path: '/readyz', port: 'http' } } : { grpc: { port: GRPC_PORT } }),
+      ...{ periodSeconds: 2, timeoutSeconds: 1, failureThreshold: 2 },
+    },
   };
 }

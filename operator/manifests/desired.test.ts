@@ -119,4 +119,42 @@ describe('what a tier stands for', () => {
       }),
     ]);
   });
+
+  const tls = (fields: object, settings = {}) =>
+    desiredChildren({
+      ...contextOf(aTier('edge-us-east', { security: { tls: { enabled: true, ...fields } } }), settings),
+      ...(Object.keys(fields).length === 0 ? { trust: 'the authorities' } : {}),
+    });
+
+  test('with TLS, has the certificate in the pods, probes that the kubelet can do, and a file that agents take', () => {
+    const children = tls({});
+    const pods = JSON.stringify(fieldAt(ofKind(children, 'DaemonSet'), 'spec', 'template', 'spec'));
+    expect(pods).toContain('"mountPath":"/etc/edgecache/tls"');
+    expect(pods).toContain('"secretName":"edgecache-edge-us-east-serving","defaultMode":288');
+    expect(pods).not.toContain('"grpc":{"port"');
+    const files = children.filter((child) => child.kind === 'ConfigMap');
+    expect(fieldAt(files[1], 'data')).toEqual({ 'ca.crt': 'the authorities' });
+    const file = agentConfigSchema.parse(JSON.parse(String(fieldAt(files[0], 'data', 'agent.json'))));
+    expect(file.security.tls).toMatchObject({ enabled: true, keyFile: '/etc/edgecache/tls/tls.key' });
+    // A new certificate is no reason for new pods: agents read the files again.
+    const other = desiredChildren({
+      ...contextOf(aTier('edge-us-east', { security: { tls: { enabled: true } } })),
+      trust: 'x',
+    });
+    expect(ofKind(other, 'DaemonSet')).toEqual(ofKind(children, 'DaemonSet'));
+  });
+
+  test('with a Secret of the user’s, or an issuer’s, tells agents whose clients’ certificates to take', () => {
+    const given = tls({ secretName: 'shop-tls', clientCert: 'require' });
+    expect(JSON.stringify(ofKind(given, 'ConfigMap'))).toContain('/etc/edgecache/tls/ca.crt');
+    expect(JSON.stringify(ofKind(given, 'DaemonSet'))).toContain('"secretName":"shop-tls"');
+    const issued = tls({ issuerRef: { name: 'ca' } }, { hasCertificates: true });
+    expect(fieldAt(ofKind(issued, 'Certificate'), 'spec')).toMatchObject({
+      secretName: 'edgecache-edge-us-east-tls',
+      issuerRef: { name: 'ca', kind: 'Issuer', group: 'cert-manager.io' },
+    });
+    expect(JSON.stringify(ofKind(issued, 'DaemonSet'))).toContain(
+      '"secretName":"edgecache-edge-us-east-tls"',
+    );
+  });
 });

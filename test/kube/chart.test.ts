@@ -65,10 +65,17 @@ describe.skipIf(findHelm() === undefined)('the chart', () => {
       {
         apiGroups: [''],
         resources: ['secrets'],
-        resourceNames: ['edgecache-operator-reload-key'],
+        resourceNames: ['edgecache-operator-reload-key', 'edgecache-operator-authorities'],
         verbs: ['get', 'update'],
       },
+      // Narrowed to the operator's own by a policy: see certificates.test.ts.
+      { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'patch'] },
     ]);
+    const without = await rendered('--set', 'certificates.enabled=false');
+    const text = JSON.stringify(without);
+    expect(text).not.toContain('"resources":["secrets"],"verbs":["create","patch"]');
+    expect(text).not.toContain('authorities"]');
+    expect(text).not.toContain('ValidatingAdmissionPolicy');
     const watched = ['--set', 'operator.watchNamespace=shop'];
     const cluster = (await rendered(...watched)).find(
       (object) => object.kind === 'ClusterRole' && object.metadata.name === `${NAMESPACE}-edgecache-operator`,

@@ -8,6 +8,7 @@ export const good = (changes: Spec = {}): Spec => ({
   ...changes,
 });
 export const redis = (changes: Spec): Spec => good({ redis: { nodes: ['redis:6379'], ...changes } });
+export const tls = (changes: Spec): Spec => good({ security: { tls: { enabled: true, ...changes } } });
 export const namespaces = (...list: Spec[]): Spec => good({ namespaces: list });
 
 /** What is wrong, and what the API server must say of it. zod must refuse each of them too. */
@@ -200,5 +201,25 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     'a client range without a length',
     good({ networkPolicy: { clientCidrs: ['10.0.0.0'] } }),
     'must be a range of addresses, such as 10.20.0.0/16 or 2001:db8::/32',
+  ],
+  [
+    'a certificate without TLS',
+    tls({ enabled: false, secretName: 'shop-tls' }),
+    'spec.security.tls.enabled: Invalid value: must be true where other fields of tls are given',
+  ],
+  [
+    'a Secret and an issuer',
+    tls({ secretName: 'shop-tls', issuerRef: { name: 'ca' } }),
+    'spec.security.tls.issuerRef: Invalid value: may not be specified together with secretName',
+  ],
+  [
+    'certificates of clients that nobody makes',
+    tls({ clientCert: 'require' }),
+    'spec.security.tls.clientCert: Invalid value: must be none where the operator makes the certificate',
+  ],
+  [
+    'an issuer without a name',
+    tls({ issuerRef: { kind: 'ClusterIssuer' } }),
+    'spec.security.tls.issuerRef.name: Required value',
   ],
 ];

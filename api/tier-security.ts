@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { dnsName } from './tier-deployment.ts';
+
+/** Protection of a tier's agents as a user writes it: Secrets and issuers where an agent's own file has paths. */
+
+const CLIENT_CERT_MODES = ['none', 'optional', 'require'] as const;
+
+const issuerRefSchema = z.strictObject({
+  name: dnsName('an issuer’s name').describe('Name of the issuer.'),
+  kind: z
+    .string()
+    .min(1)
+    .max(63)
+    .regex(/^[A-Za-z][A-Za-z0-9]*$/, 'must be the kind of an issuer, such as Issuer or ClusterIssuer')
+    .default('Issuer')
+    .describe('Issuer (of the tier’s namespace), ClusterIssuer, or a kind of another group.'),
+  group: dnsName('the group of an issuer')
+    .default('cert-manager.io')
+    .describe('API group of the issuer’s kind.'),
+});
+
+const tierTlsSchema = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the agents’ gRPC port speaks TLS, and nothing else. With neither secretName nor issuerRef the operator makes the certificate, renews it, and tells its authority in ConfigMap edgecache-<tier>-ca.',
+    ),
+  secretName: dnsName('a Secret’s name')
+    .optional()
+    .describe(
+      'Secret in the tier’s namespace with a certificate of yours: tls.crt, tls.key, and ca.crt where clients show certificates.',
+    ),
+  issuerRef: issuerRefSchema.optional().describe('Issuer of cert-manager that is asked for the certificate.'),
+  clientCert: z
+    .enum(CLIENT_CERT_MODES, 'must be none, optional or require')
+    .default('none')
+    .describe(
+      'Whether clients are asked for a certificate, which must be of the authorities in ca.crt of the Secret.',
+    ),
+});
+
+export const tierSecuritySchema = z.strictObject({
+  tls: tierTlsSchema.prefault({}).describe('TLS of the agents’ gRPC port.'),
+});
+
+export type TierSecurity = z.infer<typeof tierSecuritySchema>;
+
+/** Rules across fields. The CRD has each of them as CEL: see hack/crd/rules.ts. */
+export function checkTierSecurity(
+  { tls }: TierSecurity,
+  fail: (path: string[], remedy: string) => void,
+): void {
+  const { enabled, secretName, issuerRef, clientCert } = tls;
+  const isNamed = secretName !== undefined || issuerRef !== undefined;
+  if (!enabled && (isNamed || clientCert !== 'none'))
+    fail(['tls', 'enabled'], 'must be true where other fields of tls are given; or remove those');
+  if (secretName !== undefined && issuerRef !== undefined)
+    fail(['tls', 'issuerRef'], 'may not be specified together with secretName; remove one of the two');
+  if (enabled && clientCert !== 'none' && !isNamed)
+    fail(
+      ['tls', 'clientCert'],
+      'must be none where the operator makes the certificate, since it makes none for clients; give secretName or issuerRef',
+    );
+}

@@ -17,6 +17,7 @@ import { Confirmations } from './change/confirmations.ts';
 import { Outbox } from './change/outbox.ts';
 import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
+import { Explainer } from './explain/explainer.ts';
 import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
@@ -78,6 +79,7 @@ const FLUSH_SPANS_MS = 2_000;
 export class Agent {
   readonly id: string;
   readonly registry = new Registry();
+  readonly explainer: Explainer;
   readonly #env: AgentEnvironment;
   #config: AgentConfig;
   #namespaces: ReadonlyMap<string, Namespace>;
@@ -178,6 +180,7 @@ export class Agent {
       send: (part) => this.#l2.change(part),
       log,
       random,
+      now,
       ...(config.outbox.dir === undefined
         ? {}
         : { journal: new FileJournal(config.outbox.dir, config.cacheId) }),
@@ -220,8 +223,10 @@ export class Agent {
     });
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
-    this.#events = this.#buildEventPath(buildMetrics(this.#sources, this.registry));
+    const metrics = buildMetrics(this.#sources, this.registry);
+    this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
+    this.explainer = this.#buildExplainer();
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
@@ -231,6 +236,8 @@ export class Agent {
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
       tracing: env.tracing,
+      calls: config.metrics ? metrics.calls : undefined,
+      explain: (request) => this.explainer.explain(request),
       log,
     });
     env.tracing?.addMetrics(this.registry);
@@ -430,6 +437,23 @@ export class Agent {
       l2: this.#l2,
       ttl: this.#ttl,
       wallClock: this.#env.wallClock,
+    });
+  }
+
+  #buildExplainer(): Explainer {
+    return new Explainer({
+      nodeId: this.#config.nodeId,
+      agentId: this.id,
+      namespaces: () => this.#namespaces,
+      maxStalenessMs: () => this.#config.maxStalenessMs,
+      l1: this.#l1,
+      l2: this.#l2,
+      reader: this.#reader,
+      partitions: this.#feed.partitions,
+      inbox: this.#inbox,
+      isQueued: (partition, namespace, key, tags) => this.#outbox.covers(partition, namespace, key, tags),
+      commands: this.#connections.next,
+      now: this.#env.now,
     });
   }
 

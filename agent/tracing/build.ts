@@ -9,6 +9,7 @@ import {
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../../api/agent-config.ts';
 import type { TracingConfig } from '../../api/tracing.ts';
+import { Declarations } from '../metrics/declarations.ts';
 import type { AgentTracing } from './agent-tracing.ts';
 import { tracingMetrics } from './metrics.ts';
 import { SpanQueue } from './span-queue.ts';
@@ -43,7 +44,7 @@ export function buildTracing(config: TracingConfig, node: Node, log: Logger): Ag
   return {
     buildL2: (next, options) => new TracedL2(next, options, tracing),
     serve: (calls) => tracedServer(tracing, calls),
-    addMetrics: (registry) => tracingMetrics(queue, registry),
+    addMetrics: (registry) => tracingMetrics(queue, new Declarations(registry)),
     stop: (timeoutMs) => queue.stop(timeoutMs),
   };
 }

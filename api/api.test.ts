@@ -148,8 +148,12 @@ describe('the configuration of an agent', () => {
     expect(config.credentials).toEqual({ username: 'u', sentinelUsername: 's', sentinelPassword: 'p' });
     const username = { redis: { nodes: ['a:1'], username: 'file' } };
     expect(resolveAgentConfig(username, {}).credentials).toEqual({ username: 'file' });
-    expect(problemsOf(() => resolveAgentConfig({}, files))).toContain('set redis.tls (REDIS_SSL) to true');
-    const half = problemsOf(() => resolveAgentConfig({}, { REDIS_SSL: 'true', REDIS_CERT_FILE: '/cert' }));
+    expect(problemsOf(() => resolveAgentConfig({ redis: { nodes: ['a:1'] } }, files))).toContain(
+      'set redis.tls (REDIS_SSL) to true',
+    );
+    const half = problemsOf(() =>
+      resolveAgentConfig({}, { REDIS_NODES: 'a:1', REDIS_SSL: 'true', REDIS_CERT_FILE: '/cert' }),
+    );
     expect(half).toContain('redis.keyFile');
   });
 

@@ -53,6 +53,11 @@ export class Agents {
     );
   }
 
+  /** Asks one of them alone. @throws EdgeCacheError */
+  async one<T>(agent: AgentAddress, ask: (client: EdgeCacheClient) => Promise<T>): Promise<T> {
+    return ask(this.#client([agent.address]));
+  }
+
   /** @param top how many of the hottest and of the largest keys each shall name */
   stats(top = 0): Promise<Asked<StatsResponse>[]> {
     return this.each((client) => client.stats({ top }));

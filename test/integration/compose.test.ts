@@ -309,7 +309,7 @@ async function exercise(client: EdgeCacheClient): Promise<void> {
     const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
     await client.getMany(namespace, keys);
     const said = await client.explain(namespace, 'k', { logEvents: 100, wantAgents: true });
-    expect([said.redisError, said.logError, said.log?.writes]).toEqual(['', '', 1]);
+    expect([said.redisError, said.logError, said.log?.events[0]?.effect]).toEqual(['', '', 'put']);
     expect(await client.get(namespace, 'k')).toMatchObject({ status: 'hit', value: 1 });
     await client.getOrLoad(namespace, 'loaded', async () => 2);
     await expect(

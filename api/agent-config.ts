@@ -8,7 +8,7 @@ import {
   resolveNamespace,
 } from './namespace.ts';
 import { quantityToBytes } from './quantity.ts';
-import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
+import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
 import {
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
@@ -19,6 +19,7 @@ import {
   type Preload,
   sharedFields,
 } from './tier.ts';
+import { resolveTracing, TRACING_VARIABLES, type TracingConfig, tracingSchema } from './tracing.ts';
 
 const TCP_ADDRESS = String.raw`(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}`;
 /** The kernel takes no longer path: sun_path of unix(7) less its final zero. */
@@ -77,7 +78,7 @@ export const agentConfigSchema = z
       .min(1, 'must have at least one namespace')
       .max(64)
       .default([...DEFAULT_NAMESPACES]),
-    redis: redisSchema.prefault({ nodes: ['127.0.0.1:6379'] }),
+    redis: redisSchema.extend(redisFileFields).prefault({ nodes: ['127.0.0.1:6379'] }),
     grpcAddress: listenAddresses
       .default('0.0.0.0:7480')
       .describe(
@@ -122,6 +123,9 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
+    tracing: tracingSchema
+      .prefault({})
+      .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
     origin: originSchema
       .optional()
       .describe(
@@ -147,10 +151,14 @@ export type AgentFile = z.input<typeof agentConfigSchema>;
 export interface RedisCredentials {
   readonly username?: string;
   readonly password?: string;
+  /** Of the sentinels themselves, which have users of their own. */
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: string;
 }
 
 /** Everything an agent runs by, with all defaults filled in. */
-export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'namespaces' | 'l1'> {
+export interface AgentConfig
+  extends Omit<z.output<typeof agentConfigSchema>, 'namespaces' | 'l1' | 'tracing'> {
   readonly namespaces: readonly Namespace[];
   readonly l1: {
     readonly maxEntries: number;
@@ -160,6 +168,8 @@ export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'n
     readonly preload: Preload;
   };
   readonly credentials: RedisCredentials;
+  /** Undefined: nothing is traced. */
+  readonly tracing: TracingConfig | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -197,6 +207,9 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   REDIS_NODES: [list, at('redis', 'nodes')],
   REDIS_DB: [wholeNumber, at('redis', 'db')],
   REDIS_SSL: [switchText, at('redis', 'tls')],
+  REDIS_CA_FILE: [text, at('redis', 'caFile')],
+  REDIS_CERT_FILE: [text, at('redis', 'certFile')],
+  REDIS_KEY_FILE: [text, at('redis', 'keyFile')],
   REDIS_MAX_CONNECTIONS: [wholeNumber, at('redis', 'maxConnections')],
   REDIS_SENTINEL_MASTER: [text, at('redis', 'sentinelMaster')],
   EDGE_NODE_ID: [text, at('nodeId')],
@@ -223,6 +236,8 @@ const OTHER_VARIABLES = new Set([
   'REDIS_PORT',
   'REDIS_USERNAME',
   'REDIS_PASSWORD',
+  'REDIS_SENTINEL_USERNAME',
+  'REDIS_SENTINEL_PASSWORD',
   'CACHE_ENABLE_TLS',
   'CACHE_REQUIRE_AUTH',
   'CACHE_AUTH_TOKEN',
@@ -232,7 +247,11 @@ const POLICED_PREFIX = 'CACHE_';
 const NOT_YET = 'is not supported by this version; remove it, and keep the port inside a trusted network';
 
 /** Names of the environment variables that an agent reads, for help texts and documentation. */
-export const AGENT_ENVIRONMENT: readonly string[] = [...Object.keys(ENVIRONMENT), ...OTHER_VARIABLES].sort();
+export const AGENT_ENVIRONMENT: readonly string[] = [
+  ...Object.keys(ENVIRONMENT),
+  ...OTHER_VARIABLES,
+  ...Object.keys(TRACING_VARIABLES),
+].sort();
 
 /** The field of the file that a variable sets; those that are not here have rules of their own. */
 export const AGENT_ENVIRONMENT_FIELDS: Readonly<Record<string, string>> = Object.fromEntries(
@@ -255,7 +274,9 @@ export function resolveAgentConfig(
   applyEnvironment(merged, env, problems);
   applyHostAndPort(merged, env, problems);
   if (problems.length > 0) throw new InvalidInputError('the environment', problems);
-  const { namespaces, l1, ...rest } = parseOrThrow(agentConfigSchema, merged, what);
+  const { namespaces, l1, tracing, ...rest } = parseOrThrow(agentConfigSchema, merged, what);
+  const traced = resolveTracing(tracing, env, problems);
+  if (problems.length > 0) throw new InvalidInputError('the environment', problems);
   return {
     ...rest,
     namespaces: namespaces.map((spec) => resolveNamespace(spec, l1.ttlSeconds)),
@@ -266,10 +287,18 @@ export function resolveAgentConfig(
       policy: l1.policy,
       preload: l1.preload,
     },
-    credentials: {
-      ...(env.REDIS_USERNAME ? { username: env.REDIS_USERNAME } : {}),
-      ...(env.REDIS_PASSWORD ? { password: env.REDIS_PASSWORD } : {}),
-    },
+    credentials: redisCredentials(rest.redis.username, env),
+    tracing: traced,
+  };
+}
+
+function redisCredentials(usernameOfFile: string | undefined, env: Environment): RedisCredentials {
+  const username = env.REDIS_USERNAME || usernameOfFile;
+  return {
+    ...(username ? { username } : {}),
+    ...(env.REDIS_PASSWORD ? { password: env.REDIS_PASSWORD } : {}),
+    ...(env.REDIS_SENTINEL_USERNAME ? { sentinelUsername: env.REDIS_SENTINEL_USERNAME } : {}),
+    ...(env.REDIS_SENTINEL_PASSWORD ? { sentinelPassword: env.REDIS_SENTINEL_PASSWORD } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AGENT_ENVIRONMENT, AGENT_ENVIRONMENT_FIELDS, agentConfigSchema } from '../../api/agent-config.ts';
+import { TRACING_VARIABLES } from '../../api/tracing.ts';
 import type { SchemaNode } from '../crd/structural-schema.ts';
 import { code, type Page, table } from './markdown.ts';
 import { fieldTable } from './schema-rows.ts';
@@ -8,9 +9,12 @@ import { fieldTable } from './schema-rows.ts';
 const OTHERS: Readonly<Record<string, string>> = {
   REDIS_HOST: 'with `REDIS_PORT` the only one of `redis.nodes`; not together with `REDIS_NODES`',
   REDIS_PORT: 'see `REDIS_HOST`; default 6379',
-  REDIS_USERNAME: 'user of Redis; only in the environment',
+  REDIS_USERNAME: '`redis.username`',
   REDIS_PASSWORD: 'password of Redis; only in the environment',
+  REDIS_SENTINEL_USERNAME: 'user of the sentinels, where they have users; only in the environment',
+  REDIS_SENTINEL_PASSWORD: 'password of the sentinels, where they ask for one; only in the environment',
   CACHE_AUTH_TOKEN: 'token that callers must show; only in the environment',
+  ...TRACING_VARIABLES,
 };
 
 /** What an agent is configured by. */

@@ -9,6 +9,7 @@ import {
 } from './namespace.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
+import { checkSecurity, securitySchema } from './security.ts';
 import {
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
@@ -122,6 +123,7 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
+    security: securitySchema.prefault({}).describe('Protection of the ports: see docs/security.md.'),
     origin: originSchema
       .optional()
       .describe(
@@ -138,6 +140,9 @@ export const agentConfigSchema = z
     });
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
+    );
+    checkSecurity(config.security, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
     );
   });
 
@@ -214,6 +219,11 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_HTTP_ADDRESS: [text, at('httpAddress')],
   CACHE_OUTBOX_DIR: [text, at('outbox', 'dir')],
   CACHE_MAX_STALENESS_MS: [wholeNumber, at('maxStalenessMs')],
+  CACHE_ENABLE_TLS: [switchText, at('security', 'tls', 'enabled')],
+  CACHE_TLS_CERT_FILE: [text, at('security', 'tls', 'certFile')],
+  CACHE_TLS_KEY_FILE: [text, at('security', 'tls', 'keyFile')],
+  CACHE_TLS_CA_FILE: [text, at('security', 'tls', 'caFile')],
+  CACHE_TLS_CLIENT_CERT: [text, at('security', 'tls', 'clientCert')],
   LOG_LEVEL: [text, at('logLevel')],
 };
 
@@ -223,7 +233,6 @@ const OTHER_VARIABLES = new Set([
   'REDIS_PORT',
   'REDIS_USERNAME',
   'REDIS_PASSWORD',
-  'CACHE_ENABLE_TLS',
   'CACHE_REQUIRE_AUTH',
   'CACHE_AUTH_TOKEN',
 ]);
@@ -291,7 +300,7 @@ function applyEnvironment(target: Record<string, unknown>, env: Environment, pro
 }
 
 function refuseUnsupported(env: Environment, problems: InputProblem[]): void {
-  for (const name of ['CACHE_ENABLE_TLS', 'CACHE_REQUIRE_AUTH']) {
+  for (const name of ['CACHE_REQUIRE_AUTH']) {
     const on = switchText.safeParse(env[name] ?? 'false');
     if (!on.success)
       problems.push({ path: name, given: JSON.stringify(env[name]), remedy: 'must be true or false' });

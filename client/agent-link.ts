@@ -88,6 +88,7 @@ export class AgentLink {
     { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
     request: Request,
     deadlineMs: number,
+    metadata: Metadata = NO_METADATA,
   ): Promise<Reply<Response>> {
     return new Promise((resolve, reject) => {
       let identity = { node: '', agent: '' };
@@ -102,12 +103,12 @@ export class AgentLink {
         requestSerialize,
         responseDeserialize,
         request,
-        this.#access.with(NO_METADATA),
+        this.#access.with(metadata),
         options,
         done,
       );
-      call.on('metadata', (metadata: Metadata) => {
-        identity = identityOf(metadata);
+      call.on('metadata', (received: Metadata) => {
+        identity = identityOf(received);
       });
     });
   }

@@ -2,6 +2,7 @@ import { connectivityState, type MethodDefinition } from '@grpc/grpc-js';
 import type { Access } from './access.ts';
 import { AgentLink, type Reply } from './agent-link.ts';
 import { AgentUnavailableError, EdgeCacheError, isAgentsWord } from './errors.ts';
+import type { TraceCarrier } from './tracing.ts';
 
 export type { Reply } from './agent-link.ts';
 
@@ -15,6 +16,7 @@ export interface AgentPoolOptions {
   readonly random: () => number;
   /** Told of each call that an agent answered: the method's name and how long it took. */
   readonly answered?: ((method: string, ms: number) => void) | undefined;
+  readonly trace?: TraceCarrier | undefined;
 }
 
 /** How an agent has behaved. */
@@ -113,12 +115,14 @@ export class AgentPool {
     request: Request,
     deadlineMs: number,
   ): Promise<Reply<Response>> {
+    const { access, trace } = this.#options;
+    const metadata = trace?.metadata;
     try {
-      return await link.unary(method, request, deadlineMs);
+      return await link.unary(method, request, deadlineMs, metadata);
     } catch (error) {
       const refused = error instanceof EdgeCacheError && error.code === 'EC_CLIENT_UNAUTHENTICATED';
-      if (!refused || !(await this.#options.access.renew())) throw error;
-      return await link.unary(method, request, deadlineMs);
+      if (!refused || !(await access.renew())) throw error;
+      return await link.unary(method, request, deadlineMs, metadata);
     }
   }
 

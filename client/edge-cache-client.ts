@@ -74,6 +74,7 @@ export class EdgeCacheClient {
       now = () => performance.now(),
       random = Math.random,
       on: hooks = {},
+      trace,
     } = options;
     this.#deadlineMs = deadlineMs;
     this.#hooks = hooks;
@@ -85,6 +86,7 @@ export class EdgeCacheClient {
       now,
       random,
       answered: hooks.answered,
+      trace,
     });
     this.#pool = pool;
     const { stream, maxBatch, maxWaiting } = { ...LOOKUPS, ...options.lookups };

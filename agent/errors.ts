@@ -9,7 +9,8 @@ export type AgentErrorCode =
   | 'EC_OUTBOX_FULL'
   | 'EC_PARTITIONS_MISMATCH'
   | 'EC_CONFIRM_TIMEOUT'
-  | 'EC_LISTEN_FAILED';
+  | 'EC_LISTEN_FAILED'
+  | 'EC_SECURITY_FILE';
 
 /** A failure that an agent answers or stops with. */
 export class AgentError extends Error {

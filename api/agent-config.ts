@@ -9,6 +9,7 @@ import {
 } from './namespace.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
+import { checkSecurity, securitySchema } from './security.ts';
 import {
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
@@ -123,6 +124,7 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
+    security: securitySchema.prefault({}).describe('Protection of the ports: see docs/security.md.'),
     tracing: tracingSchema
       .prefault({})
       .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
@@ -142,6 +144,9 @@ export const agentConfigSchema = z
     });
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
+    );
+    checkSecurity(config.security, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
     );
   });
 
@@ -227,6 +232,11 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_HTTP_ADDRESS: [text, at('httpAddress')],
   CACHE_OUTBOX_DIR: [text, at('outbox', 'dir')],
   CACHE_MAX_STALENESS_MS: [wholeNumber, at('maxStalenessMs')],
+  CACHE_ENABLE_TLS: [switchText, at('security', 'tls', 'enabled')],
+  CACHE_TLS_CERT_FILE: [text, at('security', 'tls', 'certFile')],
+  CACHE_TLS_KEY_FILE: [text, at('security', 'tls', 'keyFile')],
+  CACHE_TLS_CA_FILE: [text, at('security', 'tls', 'caFile')],
+  CACHE_TLS_CLIENT_CERT: [text, at('security', 'tls', 'clientCert')],
   LOG_LEVEL: [text, at('logLevel')],
 };
 
@@ -238,7 +248,6 @@ const OTHER_VARIABLES = new Set([
   'REDIS_PASSWORD',
   'REDIS_SENTINEL_USERNAME',
   'REDIS_SENTINEL_PASSWORD',
-  'CACHE_ENABLE_TLS',
   'CACHE_REQUIRE_AUTH',
   'CACHE_AUTH_TOKEN',
 ]);
@@ -320,7 +329,7 @@ function applyEnvironment(target: Record<string, unknown>, env: Environment, pro
 }
 
 function refuseUnsupported(env: Environment, problems: InputProblem[]): void {
-  for (const name of ['CACHE_ENABLE_TLS', 'CACHE_REQUIRE_AUTH']) {
+  for (const name of ['CACHE_REQUIRE_AUTH']) {
     const on = switchText.safeParse(env[name] ?? 'false');
     if (!on.success)
       problems.push({ path: name, given: JSON.stringify(env[name]), remedy: 'must be true or false' });

@@ -3,6 +3,7 @@ import {
   type handleUnaryCall,
   Metadata,
   Server,
+  ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -104,8 +105,8 @@ export class GrpcServer {
   }
 
   /** @returns the TCP port. @throws AgentError EC_LISTEN_FAILED */
-  listen(): Promise<number> {
-    return listen(this.#server, this.#options.address);
+  listen(credentials = ServerCredentials.createInsecure()): Promise<number> {
+    return listen(this.#server, this.#options.address, credentials);
   }
 
   setServing(serving: boolean): void {

@@ -384,7 +384,6 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     namespaces,
     redis,
   } = tier.spec;
-  const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
   return {
     region,
     ...(datacenter === undefined ? {} : { datacenter }),
@@ -394,6 +393,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     maxStalenessMs,
     l1,
     namespaces,
-    redis: redisFields,
+    // Names of Secrets stay behind, and the user: agents in a cluster have it from the environment.
+    redis: redisSchema.strip().parse(redis),
   };
 }

@@ -3,7 +3,7 @@ import { parseOrThrow } from './errors.ts';
 import { checkNamespaces, DEFAULT_NAMESPACES, namespaceSchema } from './namespace.ts';
 import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
-import { checkDeployment, deploymentFields, secretKeyRefSchema } from './tier-deployment.ts';
+import { checkDeployment, deploymentFields, dnsName, secretKeyRefSchema } from './tier-deployment.ts';
 import { checkTierSecurity, tierSecuritySchema } from './tier-security.ts';
 
 export const API_GROUP = 'edgecache.dev';
@@ -100,12 +100,31 @@ const namespaces = z
   .describe('Kinds of data with their rules. Default: the six namespaces of a GPU marketplace.');
 
 /** How an agent in a cluster is given what must not stand in a manifest. */
-const redisSecretFields = {
+export const redisSecretFields = {
   username: z.string().min(1).max(128).optional().describe('User of Redis. Left out: the default user.'),
   passwordSecretRef: secretKeyRefSchema
     .optional()
     .describe(
       'Secret with the password of Redis, in the tier’s namespace. A password itself is never written here.',
+    ),
+  sentinelUsername: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('User of the sentinels themselves, where they have users.'),
+  sentinelPasswordSecretRef: secretKeyRefSchema
+    .optional()
+    .describe('Secret with the password of the sentinels, where they ask for one.'),
+  caSecretName: dnsName('a Secret’s name')
+    .optional()
+    .describe(
+      'Secret in the tier’s namespace with ca.crt: the authorities that Redis’s certificate may be of. Default: the public ones.',
+    ),
+  certSecretName: dnsName('a Secret’s name')
+    .optional()
+    .describe(
+      'Secret in the tier’s namespace with tls.crt and tls.key: the certificate that agents show to Redis.',
     ),
 };
 
@@ -125,14 +144,26 @@ const tierFields = z.strictObject({
   ...deploymentFields,
 });
 
+type RedisSecrets = z.infer<typeof tierFields>['redis'];
+
+function checkRedisSecrets(redis: RedisSecrets, fail: (path: string[], remedy: string) => void): void {
+  for (const field of ['caSecretName', 'certSecretName'] as const)
+    if (redis[field] !== undefined && !redis.tls)
+      fail([field], 'may be specified only when redis.tls is true');
+  for (const field of ['sentinelUsername', 'sentinelPasswordSecretRef'] as const)
+    if (redis[field] !== undefined && redis.mode !== 'sentinel')
+      fail([field], 'may be specified only when redis.mode is sentinel');
+}
+
 /** Spec of an EdgeCacheTier as a user writes it. */
 export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   checkNamespaces(spec.namespaces, spec.l1.ttlSeconds, (path, message) => {
     ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
   });
-  checkRedis(spec.redis, (path, message) =>
-    ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
-  );
+  const failRedis = (path: string[], message: string) =>
+    ctx.addIssue({ code: 'custom', path: ['redis', ...path], message });
+  checkRedis(spec.redis, failRedis);
+  checkRedisSecrets(spec.redis, failRedis);
   checkTierSecurity(spec.security, (path, message) =>
     ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
   );

@@ -10,6 +10,7 @@ export const EXTENSIONS: Readonly<Record<string, Readonly<Record<string, unknown
   'monitoring.labels': { maxProperties: 16 },
   'redis.nodes': { 'x-kubernetes-list-type': 'atomic' },
   'redis.passwordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
+  'redis.sentinelPasswordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
   'security.tls.issuerRef': { 'x-kubernetes-map-type': 'atomic' },
   'networkPolicy.clientNamespaces': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.clientCidrs': { 'x-kubernetes-list-type': 'set' },
@@ -92,6 +93,16 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
       message: 'must be 0 in cluster mode; Redis Cluster has no other',
       fieldPath: '.db',
     },
+    ...['caSecretName', 'certSecretName'].map((field) => ({
+      rule: `!has(self.${field}) || self.tls`,
+      message: 'may be specified only when redis.tls is true',
+      fieldPath: `.${field}`,
+    })),
+    ...['sentinelUsername', 'sentinelPasswordSecretRef'].map((field) => ({
+      rule: `!has(self.${field}) || self.mode == 'sentinel'`,
+      message: 'may be specified only when redis.mode is sentinel',
+      fieldPath: `.${field}`,
+    })),
   ],
   'redis.nodes.items': [
     {

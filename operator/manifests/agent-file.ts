@@ -3,6 +3,7 @@ import { configHash, HOT_FIELDS } from '../../api/reload.ts';
 import type { EdgeCacheTier } from '../../api/tier.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { canonicalJson, shortHash } from './canonical.ts';
+import { redisFilesOf } from './redis-secrets.ts';
 import { tlsFilesOf } from './tls-mount.ts';
 
 /** The agents' file of configuration, byte for byte as it is mounted and as it is sent to running agents. */
@@ -17,8 +18,10 @@ export interface AgentConfigFile {
 }
 
 export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKey: string): AgentConfigFile {
+  const shared = agentFileOf(tier);
   const file: Record<string, unknown> = {
-    ...agentFileOf(tier),
+    ...shared,
+    redis: { ...shared.redis, ...redisFilesOf(tier) },
     ...securityOf(tier),
     origin: {
       tier: keyOf(object),

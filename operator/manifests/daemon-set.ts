@@ -10,6 +10,7 @@ import {
   OUTBOX_DIR,
   selectorLabels,
 } from './names.ts';
+import { redisEnvironment, redisVolume } from './redis-secrets.ts';
 import { tlsVolume } from './tls-mount.ts';
 
 /** Time for an agent to send what is queued and to hand its callers over. */
@@ -82,6 +83,7 @@ function podSpec(context: BuildContext): object {
       { name: 'outbox', emptyDir: { sizeLimit: '256Mi' } },
       { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
       ...tlsVolume(tier).volumes,
+      ...redisVolume(tier).volumes,
     ],
   };
 }
@@ -94,7 +96,7 @@ function agentContainer({ tier, settings }: BuildContext): object {
     imagePullPolicy: settings.agentImagePullPolicy,
     // Not a command: the image itself knows by which flags Node is to run.
     args: ['--config', `${CONFIG_DIR}/${CONFIG_FILE}`],
-    env: environment(tier.spec.redis),
+    env: environment(tier),
     ports: [
       {
         name: 'grpc',
@@ -123,19 +125,16 @@ function agentContainer({ tier, settings }: BuildContext): object {
       { name: 'outbox', mountPath: OUTBOX_DIR },
       { name: 'tmp', mountPath: '/tmp' },
       ...tlsVolume(tier).mounts,
+      ...redisVolume(tier).mounts,
     ],
   };
 }
 
-function environment(redis: BuildContext['tier']['spec']['redis']): object[] {
-  const secret = redis.passwordSecretRef;
+function environment(tier: BuildContext['tier']): object[] {
   return [
     { name: 'EDGE_NODE_ID', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'spec.nodeName' } } },
     { name: 'CACHE_OUTBOX_DIR', value: OUTBOX_DIR },
-    ...(redis.username === undefined ? [] : [{ name: 'REDIS_USERNAME', value: redis.username }]),
-    ...(secret === undefined
-      ? []
-      : [{ name: 'REDIS_PASSWORD', valueFrom: { secretKeyRef: { name: secret.name, key: secret.key } } }]),
+    ...redisEnvironment(tier),
   ];
 }
 

@@ -13,6 +13,11 @@ const everything = {
     nodes: ['s-0:26379', 's-1:26379'],
     username: 'agent',
     passwordSecretRef: { name: 'redis-auth', key: 'pass' },
+    sentinelUsername: 'watcher',
+    sentinelPasswordSecretRef: { name: 'sentinel-auth' },
+    tls: true,
+    caSecretName: 'redis-ca',
+    certSecretName: 'redis-client',
   },
   nodeSelector: { pool: 'edge' },
   tolerations: [{ key: 'edge', operator: 'Exists' }],
@@ -70,7 +75,9 @@ describe('what a tier stands for', () => {
     const text = String(fieldAt(ofKind(childrenOf(everything), 'ConfigMap'), 'data', 'agent.json'));
     const file = agentConfigSchema.parse(JSON.parse(text));
     expect(file.origin).toMatchObject({ tier: 'shop/edge-us-east', generation: 1 });
-    expect(text).not.toContain('passwordSecretRef');
+    for (const word of ['SecretRef', 'SecretName', 'watcher']) expect(text).not.toContain(word);
+    expect(file.redis).toMatchObject({ tls: true, caFile: '/etc/edgecache/redis-tls/ca.crt' });
+    expect(file.redis.keyFile).toBe('/etc/edgecache/redis-tls/tls.key');
     expect(text).not.toContain('tolerations');
     const map = ofKind(childrenOf(everything), 'ConfigMap');
     expect(map?.metadata.annotations?.['edgecache.dev/config-hash']).toBe(configHash(text));

@@ -109,6 +109,7 @@ describe.skipIf(binaries === undefined)('the CRD on a real API server', () => {
       imagePullSecrets: [{ name: 'pull' }],
       rollout: { maxSurge: '25%' },
       access: { mode: 'PreferSameNode' },
+      security: { tls: { enabled: true, secretName: 'shop-tls', clientCert: 'optional' } },
       networkPolicy: {
         clientNamespaces: ['*'],
         clientCidrs: ['10.0.0.0/8', '::/0'],

@@ -137,6 +137,26 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     'spec.redis.passwordSecretRef.name: Required value',
   ],
   [
+    'an authority of a Redis without TLS',
+    redis({ caSecretName: 'redis-ca' }),
+    'spec.redis.caSecretName: Invalid value: may be specified only when redis.tls is true',
+  ],
+  [
+    'a certificate for a Redis without TLS',
+    redis({ certSecretName: 'redis-client' }),
+    'spec.redis.certSecretName: Invalid value: may be specified only when redis.tls is true',
+  ],
+  [
+    'a user of sentinels that there are not',
+    redis({ mode: 'cluster', sentinelUsername: 'agent' }),
+    'spec.redis.sentinelUsername: Invalid value: may be specified only when redis.mode is sentinel',
+  ],
+  [
+    'a password of sentinels that there are not',
+    redis({ sentinelPasswordSecretRef: { name: 'auth' } }),
+    'spec.redis.sentinelPasswordSecretRef: Invalid value: may be specified only when redis.mode is sentinel',
+  ],
+  [
     'a bad node label',
     good({ nodeSelector: { zone: 'not a label!' } }),
     'must be a label value, such as us-east',

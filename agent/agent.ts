@@ -32,6 +32,7 @@ import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
 import { type ConfigFile, Reloads } from './reload.ts';
+import type { KubernetesApi } from './security/kubernetes-review.ts';
 import { PortSecurity } from './security/port-security.ts';
 import { Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
@@ -50,6 +51,8 @@ export interface AgentEnvironment {
   readonly file?: ConfigFile | undefined;
   /** Environment variables, which override the file. */
   readonly variables?: Readonly<Record<string, string | undefined>>;
+  /** Where ServiceAccounts are verified. Default: as the environment variables of a pod say. */
+  readonly kubernetes?: KubernetesApi;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Milliseconds since 1970; for people's timestamps only. */
@@ -229,9 +232,7 @@ export class Agent {
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
-    const { security } = config;
-    const { registry } = this;
-    this.#security = new PortSecurity({ config: security, registry, wallClock: env.wallClock, log });
+    this.#security = this.#buildSecurity();
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
@@ -243,6 +244,7 @@ export class Agent {
       tracing: env.tracing,
       calls: config.metrics ? metrics.calls : undefined,
       explain: (request) => this.explainer.explain(request),
+      guard: this.#security.guard,
       log,
     });
     env.tracing?.addMetrics(this.registry);
@@ -316,6 +318,7 @@ export class Agent {
       // Its events may still be on their way through the other lane, whose lease no longer speaks for it.
       for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
     }
+    this.#security.reconfigure(next.security);
     this.#watchers.reset('the configuration changed');
   }
 
@@ -430,6 +433,22 @@ export class Agent {
       limitBytes: () =>
         this.#config.namespaces.reduce((sum, { l2MemoryLimitBytes }) => sum + l2MemoryLimitBytes, 0),
       readUsage: () => readUsage(this.#l2),
+    });
+  }
+
+  #buildSecurity(): PortSecurity {
+    const { now, wallClock, log, variables = {}, kubernetes } = this.#env;
+    const { security, tokens } = this.#config;
+    const { registry } = this;
+    return new PortSecurity({
+      config: security,
+      tokens,
+      kubernetes,
+      env: variables,
+      registry,
+      now,
+      wallClock,
+      log,
     });
   }
 

@@ -162,6 +162,11 @@ const networkPolicySchema = z.strictObject({
     .max(16)
     .default([])
     .describe('Ports of Redis that agents may reach beside those of redis.nodes and 6379.'),
+  apiServerPorts: z
+    .array(z.number().int().min(1).max(65_535))
+    .max(8)
+    .default([443, 6443])
+    .describe('Ports of the API server, which agents may reach only with security.auth.serviceAccounts.'),
 });
 
 const monitoringSchema = z.strictObject({

@@ -61,6 +61,19 @@ export class IssuerMissingError extends TerminalError {
   }
 }
 
+/** Agents that take tokens of ServiceAccounts could not have them reviewed. */
+export class TokenReviewRefusedError extends TerminalError {
+  override readonly code = 'ECO_TOKEN_REVIEW_REFUSED';
+
+  constructor(bindingName: string, cause: Error) {
+    super(
+      `security.auth.serviceAccounts needs ClusterRoleBinding '${bindingName}', which the operator may not change or which is not there: install the chart with tokenReviews.enabled=true`,
+      { cause },
+    );
+    this.name = 'TokenReviewRefusedError';
+  }
+}
+
 export class LeaseLostError extends Error {
   readonly code = 'ECO_LEASE_LOST';
 }

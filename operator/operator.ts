@@ -10,6 +10,7 @@ import { ensureReloadKey } from './config/reload-key.ts';
 import { Children } from './controller/children.ts';
 import { NodeOverlap } from './controller/node-overlap.ts';
 import { TierReconciler } from './controller/reconciler.ts';
+import { TokenReviewers } from './controller/token-reviewers.ts';
 import { Watches } from './controller/watches.ts';
 import { runWorkers } from './controller/workers.ts';
 import { messageOf } from './errors.ts';
@@ -131,6 +132,7 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     cache: watches,
     children: new Children(client, watches),
     certificates,
+    reviewers: new TokenReviewers({ client, bindingName: config.tokenReviewBinding, tiers: watches.tiers }),
     fleet,
     overlap,
     events,

@@ -11,10 +11,12 @@ export const EXTENSIONS: Readonly<Record<string, Readonly<Record<string, unknown
   'redis.nodes': { 'x-kubernetes-list-type': 'atomic' },
   'redis.passwordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
   'redis.sentinelPasswordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
+  'security.accessRules': { 'x-kubernetes-list-type': 'atomic' },
   'security.tls.issuerRef': { 'x-kubernetes-map-type': 'atomic' },
   'networkPolicy.clientNamespaces': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.clientCidrs': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.metricsNamespaces': { 'x-kubernetes-list-type': 'set' },
+  'networkPolicy.apiServerPorts': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.redisPorts': { 'x-kubernetes-list-type': 'set' },
 };
 
@@ -109,6 +111,30 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
       // Where the text is no host:port at all, the other rule says so.
       rule: `!self.matches(':[0-9]{1,5}$') || (${PORT} >= 1 && ${PORT} <= 65535)`,
       message: 'must have a port from 1 to 65535',
+    },
+  ],
+  security: [
+    {
+      rule: '!(has(self.auth.tokenSecretName) || self.auth.serviceAccounts) || self.auth.required || has(self.accessRules)',
+      message:
+        'auth.required must be true where tokens are taken, or accessRules say what callers without one may do',
+    },
+    {
+      rule: "!self.auth.required || has(self.auth.tokenSecretName) || self.auth.serviceAccounts || self.tls.clientCert != 'none'",
+      message:
+        'auth.required needs auth.tokenSecretName, auth.serviceAccounts or tls.clientCert, or nobody could get in',
+    },
+    {
+      rule: "!self.auth.required || has(self.accessRules) || has(self.auth.tokenSecretName) || !(self.auth.serviceAccounts || self.tls.clientCert != 'none')",
+      message:
+        'accessRules must say what ServiceAccounts and certificates may do: without rules they may do nothing',
+    },
+  ],
+  'security.auth': [
+    {
+      rule: '!has(self.audience) || self.serviceAccounts',
+      message: 'may be specified only when auth.serviceAccounts is true',
+      fieldPath: '.audience',
     },
   ],
   'security.tls': [

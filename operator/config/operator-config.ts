@@ -23,6 +23,7 @@ const environmentSchema = z.object({
   LEASE_NAME: z.string().min(1).default('edgecache-operator'),
   RELOAD_KEY_SECRET: z.string().min(1).default('edgecache-operator-reload-key'),
   AUTHORITIES_SECRET: z.string().min(1).default('edgecache-operator-authorities'),
+  TOKEN_REVIEW_BINDING: z.string().min(1).default('edgecache-operator-token-reviews'),
   CLUSTER_DOMAIN: z
     .string()
     .regex(
@@ -50,6 +51,7 @@ export interface OperatorConfig {
   readonly leaseName: string;
   readonly reloadKeySecret: string;
   readonly authoritiesSecret: string;
+  readonly tokenReviewBinding: string;
   readonly clusterDomain: string;
   readonly httpPort: number;
   readonly agentGrpcPort: number;
@@ -76,6 +78,7 @@ export function readOperatorConfig(env: Readonly<Record<string, string | undefin
     leaseName: e.LEASE_NAME,
     reloadKeySecret: e.RELOAD_KEY_SECRET,
     authoritiesSecret: e.AUTHORITIES_SECRET,
+    tokenReviewBinding: e.TOKEN_REVIEW_BINDING,
     clusterDomain: e.CLUSTER_DOMAIN,
     httpPort: e.HTTP_PORT,
     agentGrpcPort: e.AGENT_GRPC_PORT,

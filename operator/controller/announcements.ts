@@ -11,6 +11,7 @@ const TELL: Readonly<Record<string, { type: EventText['type']; reason: string; a
   'ConfigAccepted/Invalid': { type: 'Warning', reason: 'SpecInvalid', action: 'ReadSpec' },
   'ConfigAccepted/NameTaken': { type: 'Warning', reason: 'NameTaken', action: 'Apply' },
   'ConfigAccepted/CertificateRefused': { type: 'Warning', reason: 'CertificateRefused', action: 'Issue' },
+  'ConfigAccepted/TokenReviewRefused': { type: 'Warning', reason: 'TokenReviewRefused', action: 'Bind' },
   'ConfigAccepted/IssuerMissing': { type: 'Warning', reason: 'IssuerMissing', action: 'Issue' },
   'ConfigAccepted/RefusedByAgent': { type: 'Warning', reason: 'ConfigRefusedByAgent', action: 'Configure' },
   'RolloutComplete/PodsUpdating': { type: 'Normal', reason: 'RolloutStarted', action: 'Rollout' },

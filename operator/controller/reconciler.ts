@@ -9,6 +9,7 @@ import {
   isNotFound,
   messageOf,
   NameTakenError,
+  TokenReviewRefusedError,
 } from '../errors.ts';
 import { applyStatus } from '../kube/apply.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -26,6 +27,7 @@ import type { Change, ChildCache, Children } from './children.ts';
 import type { Observation } from './findings.ts';
 import type { NodeOverlap } from './node-overlap.ts';
 import { conditionsOf, isSameStatus, liveStatus, rolloutCountsOf, statusOf } from './status.ts';
+import type { TokenReviewers } from './token-reviewers.ts';
 
 export interface ReconcilerOptions {
   readonly client: KubeClient;
@@ -33,6 +35,7 @@ export interface ReconcilerOptions {
   readonly cache: ChildCache;
   readonly children: Children;
   readonly certificates: TierCertificates;
+  readonly reviewers: TokenReviewers;
   readonly fleet: AgentFleet;
   readonly overlap: NodeOverlap;
   readonly events: EventRecorder;
@@ -58,6 +61,7 @@ export class TierReconciler {
     // Children have owner references: the cluster's garbage collector deletes them.
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
       this.#forget(key);
+      await this.#options.reviewers.ensure(signal);
       return;
     }
     const isPaused = object.metadata.annotations?.[PAUSED_ANNOTATION] === 'true';
@@ -103,6 +107,8 @@ export class TierReconciler {
   ): Promise<void> {
     const { children, events, fleet, settings } = this.#options;
     if (tier.spec.security.tls.issuerRef !== undefined) this.#requireIssuer();
+    // Also where this tier needs it no more.
+    await this.#options.reviewers.ensure(signal);
     const certificate = await this.#certificateOf(object, tier, signal);
     const trust = certificate === undefined ? {} : { trust: certificate.bundle };
     const wanted = desiredChildren({ object, tier, file, settings: settings(), ...trust });
@@ -191,6 +197,7 @@ export class TierReconciler {
 function reasonOf(error: unknown): string | undefined {
   if (error instanceof NameTakenError) return 'NameTaken';
   if (error instanceof CertificateRefusedError) return 'CertificateRefused';
+  if (error instanceof TokenReviewRefusedError) return 'TokenReviewRefused';
   return error instanceof IssuerMissingError ? 'IssuerMissing' : undefined;
 }
 

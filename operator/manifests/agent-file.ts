@@ -4,7 +4,7 @@ import type { EdgeCacheTier } from '../../api/tier.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { canonicalJson, shortHash } from './canonical.ts';
 import { redisFilesOf } from './redis-secrets.ts';
-import { tlsFilesOf } from './tls-mount.ts';
+import { securityOf } from './security-file.ts';
 
 /** The agents' file of configuration, byte for byte as it is mounted and as it is sent to running agents. */
 export interface AgentConfigFile {
@@ -33,10 +33,4 @@ export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKe
   const text = `${canonicalJson(file, 2)}\n`;
   const coldHash = shortHash(coldPart(file));
   return { text, hash: configHash(text), coldHash, hasTls: tier.spec.security.tls.enabled };
-}
-
-/** Left out where there is nothing to say: agents of an earlier image, which a tier may name, do not know it. */
-function securityOf(tier: EdgeCacheTier): object {
-  const tls = tlsFilesOf(tier);
-  return tls === undefined ? {} : { security: { tls } };
 }

@@ -11,6 +11,7 @@ import {
   selectorLabels,
 } from './names.ts';
 import { redisEnvironment, redisVolume } from './redis-secrets.ts';
+import { tokensVolume } from './security-file.ts';
 import { tlsVolume } from './tls-mount.ts';
 
 /** Time for an agent to send what is queued and to hand its callers over. */
@@ -62,7 +63,8 @@ function podSpec(context: BuildContext): object {
   const { priorityClassName, tolerations, imagePullSecrets } = tier.spec;
   return {
     serviceAccountName: childName(object.metadata.name),
-    automountServiceAccountToken: false,
+    // Their own token, good for nothing but to have callers' tokens looked at.
+    automountServiceAccountToken: tier.spec.security.auth.serviceAccounts,
     // Otherwise a Service named cache-… would add variables CACHE_…, which an agent refuses as misspelt.
     enableServiceLinks: false,
     terminationGracePeriodSeconds: TERMINATION_SECONDS,
@@ -83,6 +85,7 @@ function podSpec(context: BuildContext): object {
       { name: 'outbox', emptyDir: { sizeLimit: '256Mi' } },
       { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
       ...tlsVolume(tier).volumes,
+      ...tokensVolume(tier).volumes,
       ...redisVolume(tier).volumes,
     ],
   };
@@ -125,6 +128,7 @@ function agentContainer({ tier, settings }: BuildContext): object {
       { name: 'outbox', mountPath: OUTBOX_DIR },
       { name: 'tmp', mountPath: '/tmp' },
       ...tlsVolume(tier).mounts,
+      ...tokensVolume(tier).mounts,
       ...redisVolume(tier).mounts,
     ],
   };

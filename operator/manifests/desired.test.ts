@@ -164,4 +164,40 @@ describe('what a tier stands for', () => {
       '"secretName":"edgecache-edge-us-east-tls"',
     );
   });
+
+  const guarded = (accessRules: object[] = [], auth = {}) => ({
+    security: {
+      auth: {
+        required: true,
+        tokenSecretName: 'shop-tokens',
+        serviceAccounts: true,
+        audience: 'edgecache',
+        ...auth,
+      },
+      accessRules,
+    },
+  });
+  const rule = { identities: ['serviceaccount:shop/*'], namespaces: ['*'], allow: ['read'] };
+
+  test('with callers that must say who they are, has their tokens, and what it takes to look at others', () => {
+    const children = childrenOf(guarded([rule]));
+    const pods = fieldAt(ofKind(children, 'DaemonSet'), 'spec', 'template', 'spec');
+    expect(fieldAt(pods, 'automountServiceAccountToken')).toBe(true);
+    expect(JSON.stringify(pods)).toContain('"mountPath":"/etc/edgecache/auth"');
+    const file = JSON.parse(String(fieldAt(ofKind(children, 'ConfigMap'), 'data', 'agent.json')));
+    expect(agentConfigSchema.parse(file).security).toMatchObject({
+      auth: { required: true, tokenFile: '/etc/edgecache/auth/tokens', audience: 'edgecache' },
+      accessRules: [rule],
+    });
+    const ports = JSON.stringify(fieldAt(ofKind(children, 'NetworkPolicy'), 'spec', 'egress'));
+    expect(ports).toContain('{"protocol":"TCP","port":443},{"protocol":"TCP","port":6443}');
+    expect(JSON.stringify(childrenOf())).not.toContain('6443');
+    expect(fieldAt(template(), 'spec', 'automountServiceAccountToken')).toBe(false);
+  });
+
+  test('has the same pods when only access rules change', () => {
+    const without = fieldAt(template(guarded()), 'metadata');
+    expect(fieldAt(template(guarded([rule])), 'metadata')).toEqual(without);
+    expect(fieldAt(template(guarded([rule], { audience: 'other' })), 'metadata')).not.toEqual(without);
+  });
 });

@@ -83,7 +83,15 @@ describe.skipIf(findHelm() === undefined)('the chart', () => {
     const cluster = (await rendered(...watched)).find(
       (object) => object.kind === 'ClusterRole' && object.metadata.name === `${NAMESPACE}-edgecache-operator`,
     );
-    expect(cluster?.['rules']).toEqual([{ apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] }]);
+    const reviews = {
+      apiGroups: ['rbac.authorization.k8s.io'],
+      resourceNames: [`${NAMESPACE}-edgecache-operator-token-reviews`],
+    };
+    expect(cluster?.['rules']).toEqual([
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
+      { ...reviews, resources: ['clusterrolebindings'], verbs: ['patch'] },
+      { ...reviews, resources: ['clusterroles'], verbs: ['bind'] },
+    ]);
   });
 
   test('has the alerts of their source, with thresholds of one’s own, and without those that are not wanted', async () => {

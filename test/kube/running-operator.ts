@@ -17,7 +17,12 @@ export class RunningOperator {
   readonly ended: Promise<unknown>;
   port = 0;
 
-  constructor(server: TestApiServer, agent: FakeAgent, podName: string) {
+  constructor(
+    server: TestApiServer,
+    agent: FakeAgent,
+    podName: string,
+    settings: Readonly<Record<string, string>> = {},
+  ) {
     const level = process.env['TEST_LOG_LEVEL'] ?? 'silent';
     const config = readOperatorConfig({
       AGENT_IMAGE: 'edgecache/agent:test',
@@ -28,6 +33,7 @@ export class RunningOperator {
       AGENT_GRPC_PORT: String(agent.grpcPort),
       STATS_INTERVAL_SECONDS: '1',
       LEASE_NAME: 'edgecache-operator',
+      ...settings,
     });
     const parts = {
       config,

@@ -8,6 +8,9 @@ export const good = (changes: Spec = {}): Spec => ({
   ...changes,
 });
 export const redis = (changes: Spec): Spec => good({ redis: { nodes: ['redis:6379'], ...changes } });
+export const security = (changes: Spec): Spec => good({ security: changes });
+const rules = (rule: Spec): Spec =>
+  security({ auth: { required: true, tokenSecretName: 'tokens' }, accessRules: [rule] });
 export const tls = (changes: Spec): Spec => good({ security: { tls: { enabled: true, ...changes } } });
 export const namespaces = (...list: Spec[]): Spec => good({ namespaces: list });
 
@@ -241,5 +244,41 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     'an issuer without a name',
     tls({ issuerRef: { kind: 'ClusterIssuer' } }),
     'spec.security.tls.issuerRef.name: Required value',
+  ],
+  [
+    'tokens that nobody must show',
+    security({ auth: { tokenSecretName: 'tokens' } }),
+    'auth.required must be true where tokens are taken',
+  ],
+  ['callers that cannot say who they are', security({ auth: { required: true } }), 'or nobody could get in'],
+  [
+    'ServiceAccounts that may do nothing',
+    security({ auth: { required: true, serviceAccounts: true } }),
+    'accessRules must say what ServiceAccounts and certificates may do',
+  ],
+  [
+    'an audience of no tokens',
+    security({ auth: { required: true, tokenSecretName: 'tokens', audience: 'edgecache' } }),
+    'spec.security.auth.audience: Invalid value: may be specified only when auth.serviceAccounts is true',
+  ],
+  [
+    'a rule for nobody',
+    rules({ identities: [], namespaces: ['*'], allow: ['read'] }),
+    'spec.security.accessRules[0].identities in body should have at least 1 items',
+  ],
+  [
+    'a rule for an identity of no kind',
+    rules({ identities: ['shop/web'], namespaces: ['*'], allow: ['read'] }),
+    'must be token:NAME, serviceaccount:NAMESPACE/NAME, cert:NAME or anonymous',
+  ],
+  [
+    'a rule that allows what there is not',
+    rules({ identities: ['token:a'], namespaces: ['*'], allow: ['delete'] }),
+    'supported values: "read", "write", "invalidate", "admin"',
+  ],
+  [
+    'a port of the API server out of range',
+    good({ networkPolicy: { apiServerPorts: [0] } }),
+    'spec.networkPolicy.apiServerPorts[0] in body should be greater than or equal to 1',
   ],
 ];

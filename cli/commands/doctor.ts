@@ -68,9 +68,11 @@ function sayFindings(
     const found = grouped(findings.filter((finding) => finding.complaint === complaint));
     const worst = found.some(([{ level }]) => level === 'error') ? 'red' : 'yellow';
     const said =
-      found.length === 0
-        ? screen.style('green', 'nothing found')
-        : screen.style(worst, `${found.length} found`);
+      found.length > 0
+        ? screen.style(worst, `${found.length} found`)
+        : asked.every(({ error }) => error !== undefined)
+          ? screen.style('yellow', 'cannot tell')
+          : screen.style('green', 'nothing found');
     screen.print();
     screen.print(`${screen.style('bold', complaint)}: ${said}`);
     screen.print(`  ${figuresOf(complaint, asked)}`);

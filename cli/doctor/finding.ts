@@ -27,6 +27,11 @@ export interface Examined {
 /** Fewer lookups than this say nothing of a ratio. */
 export const ENOUGH_LOOKUPS = 1_000;
 
+/** Agents say in words what is wrong with Redis: agent/redis/rights.ts. */
+export function isOfRights(problem: string): boolean {
+  return problem.includes('the user of Redis lacks rights');
+}
+
 /** An error above one bound, a warning above another; undefined: well. */
 export function levelOf(value: number, warning: number, error: number): Finding['level'] | undefined {
   if (value > error) return 'error';

@@ -1,13 +1,13 @@
 import type { StatsResponse } from '../../client/edge-cache-client.ts';
 import { percent, short } from '../screen.ts';
-import { type Check, type Examined, levelOf } from './finding.ts';
+import { type Check, type Examined, isOfRights, levelOf } from './finding.ts';
 
 /** Where the agent itself begins to give: see docs/memory.md. */
 const NEARLY_FULL = 0.85;
 const NAMES = 3;
 
 const settings: Check = ({ redis }) => {
-  const problems = redis?.problems ?? [];
+  const problems = redis?.problems.filter((problem) => !isOfRights(problem)) ?? [];
   if (problems.length === 0) return undefined;
   return {
     level: 'error',

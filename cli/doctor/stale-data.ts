@@ -1,9 +1,20 @@
 import type { StatsResponse } from '../../client/edge-cache-client.ts';
 import { duration } from '../screen.ts';
-import { type Check, type Examined, levelOf } from './finding.ts';
+import { type Check, type Examined, isOfRights, levelOf } from './finding.ts';
 
 /** Wall clocks that differ by more are not kept by NTP. */
 const CLOCKS_APART_MS = 1_000;
+
+const entitled: Check = ({ redis }) => {
+  const problem = redis?.problems.find(isOfRights);
+  if (problem === undefined) return undefined;
+  return {
+    level: 'error',
+    evidence: problem,
+    cause: 'the ACL of Redis gives the agents’ user less than they need; what they ask there fails',
+    remedy: 'give it the rights that are named; docs/security.md says which agents need',
+  };
+};
 
 const audited: Check = ({ audit }) => {
   const { reads = 0, violations = 0 } = audit ?? {};
@@ -91,6 +102,7 @@ const clocks: Check = ({ redis }) => {
 };
 
 export const STALE_DATA: readonly Check[] = [
+  entitled,
   audited,
   subscribed,
   leased,

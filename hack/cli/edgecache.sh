@@ -18,4 +18,10 @@ if ! command -v "$node" >/dev/null 2>&1; then
   echo "edgecache: there is no '$node': install Node.js 22 or newer, or set EDGECACHE_NODE to where it is" >&2
   exit 127
 fi
+version=$("$node" --version)
+major=${version#v}
+if [ "${major%%.*}" -lt 22 ]; then
+  echo "edgecache: '$node' is Node.js $version: it needs 22 or newer; set EDGECACHE_NODE to where that is" >&2
+  exit 127
+fi
 exec "$node" "$root/lib/cli/main.js" "$@"

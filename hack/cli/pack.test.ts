@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -73,6 +73,10 @@ it('what is packed runs away from this repository, under both of its names and t
     expect(stdout).toContain('Usage: edgecache COMMAND');
     expect(stdout).toContain('doctor');
   }
+  const bin = join(folder, NAME, 'bin');
+  const env = { PATH: `${bin}:${dirname(process.execPath)}:/usr/bin:/bin` };
+  const asked = spawnSync(join(bin, 'kubectl_complete-edgecache'), ['do'], { encoding: 'utf8', env });
+  expect(asked.stdout).toBe('doctor\n:4\n');
   symlinkSync(join(folder, NAME, 'bin/kubectl-edgecache'), join(folder, 'linked'));
   const { stdout } = spawnSync(join(folder, 'linked'), ['--version'], { encoding: 'utf8' });
   expect(stdout).toBe(`${version}\n`);
@@ -89,9 +93,16 @@ it('what is packed has all that it imports: it asks an agent, and a cluster', ()
   ]);
 });
 
-it('without Node it says what it needs', () => {
+it('without Node, or with one that is too old, it says what it needs', () => {
   const { status, stderr } = runPacked('edgecache', ['--help'], { EDGECACHE_NODE: '/nowhere/node' });
   expect([status, stderr]).toEqual([127, expect.stringContaining('install Node.js 22 or newer')]);
+  const old = join(folder, 'old-node');
+  writeFileSync(old, '#!/bin/sh\necho v20.11.1\n', { mode: 0o755 });
+  const aged = runPacked('edgecache', ['--help'], { EDGECACHE_NODE: old });
+  expect([aged.status, aged.stderr]).toEqual([
+    127,
+    expect.stringContaining('is Node.js v20.11.1: it needs 22'),
+  ]);
 });
 
 it('the manifest is one that krew takes, and names the archive by its checksum', () => {

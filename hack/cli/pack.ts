@@ -23,7 +23,12 @@ import { z } from 'zod';
 import { compile, ROOT, stageSources } from '../images/staging.ts';
 
 const SOURCES = ['cli', 'client', 'api', 'proto/gen', 'package.json'];
-const NAMES = ['edgecache', 'kubectl-edgecache'] as const;
+/** By their names; copies of one, because krew unpacks no links. */
+const PROGRAMS = {
+  edgecache: 'edgecache.sh',
+  'kubectl-edgecache': 'edgecache.sh',
+  'kubectl_complete-edgecache': 'kubectl-complete.sh',
+} as const;
 const DEFAULT_URL = 'https://edgecache.dev/releases';
 
 export interface Packed {
@@ -63,9 +68,8 @@ function stage(folder: string): void {
   }
   mkdirSync(join(folder, 'bin'));
   copyFileSync(join(ROOT, 'LICENSE'), join(folder, 'LICENSE'));
-  // Copies, because krew unpacks no links.
-  for (const name of NAMES) {
-    copyFileSync(join(ROOT, 'hack/cli/edgecache.sh'), join(folder, 'bin', name));
+  for (const [name, script] of Object.entries(PROGRAMS)) {
+    copyFileSync(join(ROOT, 'hack/cli', script), join(folder, 'bin', name));
     chmodSync(join(folder, 'bin', name), 0o755);
   }
 }

@@ -75,12 +75,11 @@ export class AgentLink {
     this.#client.close();
   }
 
-  stream<Request, Response>({
-    path,
-    requestSerialize,
-    responseDeserialize,
-  }: MethodDefinition<Request, Response>): ClientDuplexStream<Request, Response> {
-    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  stream<Request, Response>(
+    { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
+    metadata: Metadata = NO_METADATA,
+  ): ClientDuplexStream<Request, Response> {
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   }
 
   unary<Request, Response>(

@@ -159,17 +159,18 @@ export class GrpcServer {
   }
 
   #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
-    const { service, log } = this.#options;
+    const { service, log, tracing } = this.#options;
     call.sendMetadata(this.#metadata);
     const refuse = (error: unknown) => {
       if (codeOf(error) === undefined)
         log.error({ error: messageOf(error) }, 'a lookup failed for no reason of its caller’s');
       return toRefusal(error);
     };
+    const answer: LookupStreamOptions['answer'] = ({ items, wantTags, refreshBelowMs }) =>
+      service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) });
     const stream = new LookupStream(call, {
       turns: this.#turns,
-      answer: ({ items, wantTags, refreshBelowMs }) =>
-        service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) }),
+      answer: tracing?.lookups(call.metadata, answer) ?? answer,
       refusal: refuse,
       ...this.#recording,
       closed: () => this.#lookups.delete(stream),

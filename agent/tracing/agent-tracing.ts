@@ -1,8 +1,12 @@
+import type { Metadata } from '@grpc/grpc-js';
 import type { Registry } from 'prom-client';
 import type { LoggedEvent } from '../../api/event.ts';
 import type { EdgeCacheServer } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import type { LookupStreamOptions } from '../grpc/lookup-stream.ts';
 import type { ChangeOutcome, ChangePart, L2, L2Options } from '../l2/l2.ts';
 import type { CallDurations, TraceIds } from '../metrics/call-durations.ts';
+
+export type AnswerBatch = LookupStreamOptions['answer'];
 
 /** How an event was applied to memory. */
 export interface Applied {
@@ -18,6 +22,8 @@ export interface Applied {
 export interface AgentTracing {
   readonly buildL2: (next: ConstructorParameters<typeof L2>[0], options: L2Options) => L2;
   readonly serve: (calls: EdgeCacheServer) => EdgeCacheServer;
+  /** Answers the batches of a Lookup stream. @param metadata of the stream */
+  readonly lookups: (metadata: Metadata, answer: AnswerBatch) => AnswerBatch;
   /** @param calls get the traced ones as exemplars */
   readonly addMetrics: (registry: Registry, calls: CallDurations) => void;
   /** Sends changes that had to wait. */

@@ -15,6 +15,7 @@ import { tracingMetrics } from './metrics.ts';
 import { SpanQueue } from './span-queue.ts';
 import { TracedEvents } from './traced-events.ts';
 import { TracedL2 } from './traced-l2.ts';
+import { tracedLookups } from './traced-lookups.ts';
 import { tracedServer } from './traced-server.ts';
 import { Tracing } from './tracing.ts';
 
@@ -48,6 +49,7 @@ export function buildTracing(config: TracingConfig, node: Node, log: Logger): Ag
   return {
     buildL2: (next, options) => new TracedL2(next, options, tracing),
     serve: (calls) => tracedServer(tracing, calls),
+    lookups: (metadata, answer) => tracedLookups(tracing, metadata, answer),
     addMetrics: (registry, calls) => {
       tracing.exemplify = (...call) => calls.exemplify(...call);
       tracingMetrics(queue, new Declarations(registry));

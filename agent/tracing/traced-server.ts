@@ -120,7 +120,7 @@ export function toldOf(answer: Told): Attributes {
   };
 }
 
-function outcomes(items: readonly Told[]): Attributes {
+export function outcomes(items: readonly Told[]): Attributes {
   const counts: Attributes = {};
   for (const item of items) {
     const name = `edgecache.outcomes.${outcomeOf(item)}`;
@@ -129,7 +129,7 @@ function outcomes(items: readonly Told[]): Attributes {
   return counts;
 }
 
-function namespacesOf(items: readonly GetRequest[]): string[] {
+export function namespacesOf(items: readonly GetRequest[]): string[] {
   return [...new Set(items.map(({ namespace }) => namespace))];
 }
 

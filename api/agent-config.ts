@@ -382,6 +382,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     l1,
     namespaces,
     redis,
+    tracing,
   } = tier.spec;
   return {
     region,
@@ -394,5 +395,6 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     namespaces,
     // Names of Secrets stay behind, and the user: agents in a cluster have it from the environment.
     redis: redisSchema.strip().parse(redis),
+    ...(tracing === undefined ? {} : { tracing }),
   };
 }

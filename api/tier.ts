@@ -5,6 +5,7 @@ import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
 import { checkDeployment, deploymentFields, dnsName, secretKeyRefSchema } from './tier-deployment.ts';
 import { checkTierSecurity, tierSecuritySchema } from './tier-security.ts';
+import { tracingSchema } from './tracing.ts';
 
 export const API_GROUP = 'edgecache.dev';
 export const API_VERSION = 'edgecache.dev/v1alpha1';
@@ -141,6 +142,9 @@ const tierFields = z.strictObject({
   namespaces: namespaces.default([...DEFAULT_NAMESPACES]),
   redis: redisSchema.extend(redisSecretFields).describe('The shared L2.'),
   security: tierSecuritySchema.prefault({}).describe('Protection of the agents’ ports.'),
+  tracing: tracingSchema
+    .optional()
+    .describe('OpenTelemetry traces of the agents: off without an endpoint. A change rolls the pods.'),
   ...deploymentFields,
 });
 

@@ -1,0 +1,83 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { AgentConfig } from '../../api/agent-config.ts';
+import { messageOf } from '../errors.ts';
+import type { HttpMount } from '../http/mount.ts';
+import type { UiData } from './data.ts';
+import { isTrustedHost } from './hosts.ts';
+import { PageFiles } from './page-files.ts';
+import { send, sendJson, UiError } from './reply.ts';
+
+export interface UiOptions {
+  readonly config: () => Pick<AgentConfig, 'ui'>;
+  readonly data: UiData;
+  readonly log: Logger;
+}
+
+const TEXT = { 'content-type': 'text/plain; charset=utf-8' };
+const API = '/api/';
+
+/** The page for people at /ui, and the data that it shows at /ui/api/. Nothing can be changed by it. */
+export class Ui implements HttpMount {
+  readonly path = '/ui';
+  readonly #options: UiOptions;
+  readonly #files = new PageFiles();
+
+  constructor(options: UiOptions) {
+    this.#options = options;
+  }
+
+  async serve(request: IncomingMessage, url: URL, response: ServerResponse): Promise<void> {
+    if (!this.#options.config().ui.enabled)
+      send(response, 404, 'the page is off at this agent (ui.enabled, CACHE_ENABLE_UI)\n', TEXT);
+    else if (request.method !== 'GET' && request.method !== 'HEAD')
+      send(response, 405, 'only GET\n', { ...TEXT, allow: 'GET, HEAD' });
+    else if (url.pathname === this.path)
+      // Relative, so that it holds behind a proxy that puts a path of its own before.
+      send(response, 308, 'see ui/\n', { ...TEXT, location: 'ui/' });
+    else await this.#below(request, url, response);
+  }
+
+  async #below(request: IncomingMessage, url: URL, response: ServerResponse): Promise<void> {
+    const path = url.pathname.slice(this.path.length);
+    if (path.startsWith(API)) await this.#api(request, path.slice(API.length), url, response);
+    else this.#file(request, path.slice(1), response);
+  }
+
+  #file(request: IncomingMessage, name: string, response: ServerResponse): void {
+    const file = this.#files.get(name);
+    if (file === undefined) {
+      send(response, 404, 'no such file; the page is at /ui/\n', TEXT);
+      return;
+    }
+    const caching = { etag: file.tag, 'cache-control': 'no-cache' };
+    if (request.headers['if-none-match'] === file.tag) send(response, 304, '', caching);
+    else send(response, 200, file.bytes, { ...caching, 'content-type': file.type });
+  }
+
+  async #api(request: IncomingMessage, name: string, _url: URL, response: ServerResponse): Promise<void> {
+    try {
+      this.#checkHost(request);
+      sendJson(response, 200, await this.#answer(name));
+    } catch (error) {
+      const status = error instanceof UiError ? error.status : 500;
+      if (status === 500) this.#options.log.warn({ error: messageOf(error), name }, 'the page got no answer');
+      sendJson(response, status, { error: messageOf(error) });
+    }
+  }
+
+  #answer(name: string): unknown {
+    const { data } = this.#options;
+    if (name === 'fleet') return data.fleet();
+    if (name === 'agent') return data.agent();
+    throw new UiError(404, 'no such data; there are fleet and agent');
+  }
+
+  #checkHost({ headers: { host } }: IncomingMessage): void {
+    if (isTrustedHost(host, this.#options.config().ui.hosts)) return;
+    throw new UiError(
+      421,
+      `got the host ${JSON.stringify(host)}; must be an address, localhost or a name in the cluster, or be listed in ui.hosts`,
+    );
+  }
+}

@@ -1,0 +1,140 @@
+import { expect, it, onTestFinished } from 'vitest';
+import { until } from '../../hack/local/children.ts';
+import { LocalAgent } from '../../hack/local/local-agent.ts';
+import { RedisServer } from '../../hack/local/redis-server.ts';
+import { standalone, startAgent } from '../support/cache.ts';
+import { openUi } from '../support/ui-page.ts';
+
+const MINUTE = 60_000;
+
+async function setUp(file: Parameters<typeof startAgent>[0]['file'] = {}) {
+  const redis = await RedisServer.start();
+  onTestFinished(() => redis.stop());
+  const shared = { redis: standalone(redis.port), ...file };
+  const one = await startAgent({ file: { nodeId: 'node-a', region: 'us-east', ...shared } });
+  onTestFinished(one.stop);
+  const origin = new URL((await one.http('/healthz')).url).origin;
+  return { redis, shared, one, origin };
+}
+
+it('the page shows the fleet, its hit ratios and namespaces, and an agent that was killed as gone', {
+  timeout: 2 * MINUTE,
+}, async () => {
+  const { shared, one, origin } = await setUp();
+  const other = await LocalAgent.start({
+    nodeId: 'node-b',
+    file: { region: 'eu-west', tier: 'global', ...shared },
+  });
+  onTestFinished(() => other.stop('SIGKILL'));
+  const { page, complaints } = await openUi(origin);
+  const rowOf = (node: string) => page.locator('#fleet-table tbody tr', { hasText: node });
+  await until('both agents are ready', async () => {
+    const states = await page.locator('#fleet-table tbody .state').allTextContents();
+    return states.join() === 'ready,ready';
+  });
+  expect(await rowOf('node-a').textContent()).toContain('this agent');
+  expect(await rowOf('node-b').textContent()).toContain('eu-west');
+
+  await one.client.put('gpu_avail', 'gpu/1', { secret: 'never-shown' });
+  await until('lookups are counted, and answered from memory', async () => {
+    await one.client.get('gpu_avail', 'gpu/1');
+    const row = page.locator('tr[data-namespace=gpu_avail]');
+    return /(9\d|100)\.\d %/.test((await row.textContent()) ?? '');
+  });
+  await until('the hit ratio of the agent is told', async () => {
+    await one.client.get('gpu_avail', 'gpu/1');
+    return /\d\d\.\d %/.test((await rowOf('node-a').textContent()) ?? '');
+  });
+  expect(await page.locator('#ratio-chart svg[role=img]').getAttribute('aria-label')).toMatch(/L1 now \d+ %/);
+
+  await other.stop('SIGKILL');
+  await until(
+    'the killed agent is shown as gone',
+    async () => (await rowOf('node-b').locator('.state').textContent()) === 'gone',
+    { timeoutMs: MINUTE },
+  );
+  // What it said when it lived is not shown as if it were so.
+  expect(await rowOf('node-b').textContent()).not.toContain('0.0 ms');
+  expect(await page.content()).not.toContain('never-shown');
+  expect(complaints).toEqual([]);
+});
+
+it('a page whose agent is gone says so, and does not show what was as what is', async () => {
+  const { shared, origin } = await setUp();
+  const other = await startAgent({ file: { nodeId: 'node-b', ...shared } });
+  const { page } = await openUi(new URL((await other.http('/healthz')).url).origin);
+  await page.locator('#fleet-table tbody tr', { hasText: 'node-b' }).waitFor();
+  await other.stop();
+  await page.locator('#banner', { hasText: 'This agent does not answer' }).waitFor();
+  expect(await page.locator('body').getAttribute('class')).toBe('old');
+  // It ended in order: nobody misses it.
+  const left: unknown = await (await fetch(`${origin}/ui/api/fleet`)).json();
+  expect(JSON.stringify(left)).not.toContain('node-b');
+});
+
+it('without Redis the page shows this agent alone, and says why', async () => {
+  const { redis, origin } = await setUp();
+  const { page } = await openUi(origin);
+  await page.locator('#fleet-table .state', { hasText: 'ready' }).waitFor();
+  await redis.stop();
+  await page.locator('#fleet-note', { hasText: 'Only this agent can be shown' }).waitFor();
+  await page.locator('#fleet-table .state', { hasText: 'not ready' }).waitFor();
+  expect(await page.locator('#banner').textContent()).toContain('Redis');
+});
+
+it('the page can be used by keyboard, read by a screen reader, and on a phone', async () => {
+  const { origin } = await setUp();
+  const { page, complaints } = await openUi(origin);
+  await page.locator('#fleet-table tbody tr').first().waitFor();
+  await page.keyboard.press('Tab');
+  expect(await page.evaluate('document.activeElement.textContent')).toBe('To the fleet');
+  for (const name of ['Fleet', 'Hit ratios', 'Namespaces']) {
+    await page.getByRole('link', { name, exact: true }).waitFor();
+    await page.getByRole('region', { name, exact: true }).waitFor();
+  }
+  await page.getByRole('searchbox', { name: 'Filter' }).fill('nowhere');
+  await until(
+    'the filter leaves nothing',
+    async () => (await page.locator('#fleet-table tbody tr').count()) === 0,
+  );
+  await page.getByRole('searchbox', { name: 'Filter' }).fill('us-east edge');
+  await page.getByRole('rowheader', { name: 'node-a' }).waitFor();
+  await page.setViewportSize({ width: 380, height: 800 });
+  // Tables scroll within themselves, the page does not.
+  expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
+  expect(complaints).toEqual([]);
+});
+
+it('pages of other names cannot read the data, and nothing can be changed', async () => {
+  const { one, origin } = await setUp();
+  const { hostname, port } = new URL(origin);
+  const { request } = await import('node:http');
+  const status = await new Promise((resolve, reject) => {
+    const headers = { host: 'evil.example.com' };
+    request({ hostname, port, path: '/ui/api/fleet', headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
+  expect(status).toBe(421);
+  expect((await one.http('/ui/api/fleet', { method: 'POST' })).status).toBe(405);
+  expect((await one.http('/ui/api/nothing')).status).toBe(404);
+  expect((await one.http('/ui/app.ts')).status).toBe(404);
+  // No URL: it once ended the process.
+  expect((await fetch(`${origin}//`)).status).toBe(400);
+  const page = await one.http('/ui/');
+  expect(page.headers.get('content-security-policy')).toContain("default-src 'self'");
+  const tag = page.headers.get('etag') ?? '';
+  expect((await one.http('/ui/', { headers: { 'if-none-match': tag } })).status).toBe(304);
+});
+
+it('the page can be switched off', async () => {
+  const { one } = await setUp({ ui: { enabled: false } });
+  for (const path of ['/ui', '/ui/', '/ui/api/fleet']) {
+    const response = await one.http(path);
+    expect(response.status).toBe(404);
+    expect(await response.text()).toContain('CACHE_ENABLE_UI');
+  }
+});

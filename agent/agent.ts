@@ -231,8 +231,8 @@ export class Agent {
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
     const metrics = buildMetrics(this.#sources, this.registry);
-    this.#events = this.#buildEventPath(metrics);
     this.#page = this.#buildPage();
+    this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
     this.#security = this.#buildSecurity();
@@ -438,6 +438,7 @@ export class Agent {
       analytics: this.#analytics,
       ttl: this.#ttl,
       propagation: this.#propagation,
+      live: this.#page.live,
       propagationMetric: propagation,
       log: this.#env.log,
     });

@@ -11,6 +11,7 @@ import { messageOf } from '../errors.ts';
 import type { L2 } from '../l2/l2.ts';
 import type { RecentDurations } from '../propagation.ts';
 import type { AdaptiveTtl } from '../ttl/adaptive-ttl.ts';
+import type { LiveEvents } from '../ui/live-events.ts';
 import type { WarmUp } from '../warmup/warm-up.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import type { Feed } from './feed.ts';
@@ -33,6 +34,8 @@ export interface EventPathParts {
   readonly analytics: Analytics;
   readonly ttl: AdaptiveTtl;
   readonly propagation: RecentDurations;
+  /** For people who look on; nothing where nobody may. */
+  readonly live: LiveEvents | undefined;
   /** The same as a metric, in seconds. */
   readonly propagationMetric: Histogram;
   readonly log: Logger;
@@ -83,6 +86,7 @@ export class EventPath {
       if (rules !== undefined) ttl.noteChange(rules, event);
       watchers.invalidated({ namespace, keys, tags, version, eventId });
     }
+    this.#parts.live?.note(partition.index, namespaces, event, ageMs);
     if (ageMs === undefined) return;
     this.#parts.propagation.add(ageMs);
     this.#parts.propagationMetric.observe(ageMs / 1000);
@@ -112,6 +116,7 @@ export class EventPath {
     ttl.forget();
     warmUp.noteReset(index);
     watchers.reset(why);
+    this.#parts.live?.noteReset(index, why);
   }
 
   /** Says that nothing on this node can answer with what was there before: neither L1 nor the near caches that follow it. */

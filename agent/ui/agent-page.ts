@@ -7,6 +7,8 @@ import { fleetMetrics } from '../fleet/metrics.ts';
 import type { HttpMount } from '../http/mount.ts';
 import type { StatsSources } from '../stats.ts';
 import { UiData } from './data.ts';
+import { LiveEvents } from './live-events.ts';
+import { uiMetrics } from './metrics.ts';
 import { Ui } from './ui.ts';
 
 export interface AgentPageOptions {
@@ -23,6 +25,8 @@ export interface AgentPageOptions {
 /** What people see of an agent and its fleet, wired: what it tells the others of itself, and the page at /ui. */
 export class AgentPage {
   readonly mount: HttpMount;
+  /** Where applied events are told of; nothing where the page is off. */
+  readonly live: LiveEvents | undefined;
   readonly #beacon: Beacon;
 
   constructor({ agentId, sources, next, ready, registry, random, log }: AgentPageOptions) {
@@ -31,7 +35,10 @@ export class AgentPage {
     this.#beacon = new Beacon({ sources, directory, ready, random, log });
     fleetMetrics(this.#beacon, registry);
     const data = new UiData({ agentId, sources, beacon: this.#beacon, directory });
-    this.mount = new Ui({ config, data, log });
+    const live = new LiveEvents(now);
+    uiMetrics(live, registry);
+    this.live = config().ui.enabled ? live : undefined;
+    this.mount = new Ui({ config, data, live, log });
   }
 
   /** Works until the signal. */
@@ -41,6 +48,7 @@ export class AgentPage {
 
   /** Tells the fleet that this agent ends in order. Never throws. */
   leave(): Promise<void> {
+    this.live?.stop();
     return this.#beacon.leave();
   }
 }

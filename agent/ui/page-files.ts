@@ -22,6 +22,7 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   'api.js': ['api.js', SCRIPT],
   'chart.js': ['chart.js', SCRIPT],
   'dom.js': ['dom.js', SCRIPT],
+  'events.js': ['events.js', SCRIPT],
   'fleet.js': ['fleet.js', SCRIPT],
   'format.js': ['format.js', SCRIPT],
   'namespaces.js': ['namespaces.js', SCRIPT],

@@ -4,13 +4,16 @@ import type { AgentConfig } from '../../api/agent-config.ts';
 import { messageOf } from '../errors.ts';
 import type { HttpMount } from '../http/mount.ts';
 import type { UiData } from './data.ts';
+import { streamEvents } from './event-stream.ts';
 import { isTrustedHost } from './hosts.ts';
+import type { LiveEvents } from './live-events.ts';
 import { PageFiles } from './page-files.ts';
 import { send, sendJson, UiError } from './reply.ts';
 
 export interface UiOptions {
   readonly config: () => Pick<AgentConfig, 'ui'>;
   readonly data: UiData;
+  readonly live: LiveEvents;
   readonly log: Logger;
 }
 
@@ -58,7 +61,8 @@ export class Ui implements HttpMount {
   async #api(request: IncomingMessage, name: string, _url: URL, response: ServerResponse): Promise<void> {
     try {
       this.#checkHost(request);
-      sendJson(response, 200, await this.#answer(name));
+      if (name === 'events') streamEvents(this.#options.live, response);
+      else sendJson(response, 200, await this.#answer(name));
     } catch (error) {
       const status = error instanceof UiError ? error.status : 500;
       if (status === 500) this.#options.log.warn({ error: messageOf(error), name }, 'the page got no answer');
@@ -70,7 +74,7 @@ export class Ui implements HttpMount {
     const { data } = this.#options;
     if (name === 'fleet') return data.fleet();
     if (name === 'agent') return data.agent();
-    throw new UiError(404, 'no such data; there are fleet and agent');
+    throw new UiError(404, 'no such data; there are fleet, agent and events');
   }
 
   #checkHost({ headers: { host } }: IncomingMessage): void {

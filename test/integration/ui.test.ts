@@ -59,6 +59,60 @@ it('the page shows the fleet, its hit ratios and namespaces, and an agent that w
   expect(complaints).toEqual([]);
 });
 
+it('a change made anywhere appears live, with what it names and never with what it says', async () => {
+  const { shared, one, origin } = await setUp();
+  const other = await startAgent({ file: { nodeId: 'node-b', ...shared } });
+  onTestFinished(other.stop);
+  await one.client.put('gpu_avail', 'gpu/before', { secret: 'never-shown' });
+  const { page, complaints } = await openUi(origin);
+  const rows = page.locator('#event-table tbody tr');
+  await rows.filter({ hasText: 'gpu/before' }).waitFor();
+  expect(await rows.filter({ hasText: 'gpu/before' }).locator('.op').textContent()).toBe('put');
+
+  await other.client.invalidate('gpu_avail', { tags: ['region:us-east'], reason: 'a price moved' });
+  const seen = rows.filter({ hasText: 'region:us-east' });
+  await seen.waitFor();
+  const text = (await seen.textContent()) ?? '';
+  for (const part of ['invalidate', 'gpu_avail', 'a price moved', 'node-b', ' ms'])
+    expect(text).toContain(part);
+  // It came in every partition, and is one.
+  expect(await seen.count()).toBe(1);
+
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await other.client.put('gpu_avail', 'gpu/paused', 1);
+  await until(
+    'the event has been applied',
+    async () => (await one.client.get('gpu_avail', 'gpu/paused')).status === 'hit',
+  );
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await rows.filter({ hasText: 'gpu/paused' }).waitFor();
+  await page
+    .getByRole('region', { name: 'Live events' })
+    .getByRole('searchbox', { name: 'Filter' })
+    .fill('moved');
+  await until('the filter leaves one', async () => (await rows.count()) === 1);
+  expect(await page.content()).not.toContain('never-shown');
+  expect(complaints).toEqual([]);
+});
+
+it('pages that look on are so many and no more, and end with the agent', async () => {
+  const { shared } = await setUp();
+  const other = await startAgent({ file: { nodeId: 'node-b', ...shared } });
+  const streams = await Promise.all(Array.from({ length: 32 }, () => other.http('/ui/api/events')));
+  expect(streams.every(({ status }) => status === 200)).toBe(true);
+  const refused = await other.http('/ui/api/events');
+  expect(refused.status).toBe(503);
+  expect(await refused.text()).toContain('edgecache watch');
+  expect(await (await other.http('/metrics')).text()).toContain('edgecache_ui_event_readers 32');
+  const [first, ...others] = streams;
+  await Promise.all(others.map(({ body }) => body?.cancel()));
+  await until('those that left are struck off', async () =>
+    /^edgecache_ui_event_readers 1$/m.test(await (await other.http('/metrics')).text()),
+  );
+  await other.stop();
+  expect(await first?.text()).toContain('the agent stops');
+});
+
 it('a page whose agent is gone says so, and does not show what was as what is', async () => {
   const { shared, origin } = await setUp();
   const other = await startAgent({ file: { nodeId: 'node-b', ...shared } });
@@ -86,18 +140,19 @@ it('the page can be used by keyboard, read by a screen reader, and on a phone', 
   const { origin } = await setUp();
   const { page, complaints } = await openUi(origin);
   await page.locator('#fleet-table tbody tr').first().waitFor();
+  const fleet = page.getByRole('region', { name: 'Fleet', exact: true });
   await page.keyboard.press('Tab');
   expect(await page.evaluate('document.activeElement.textContent')).toBe('To the fleet');
-  for (const name of ['Fleet', 'Hit ratios', 'Namespaces']) {
+  for (const name of ['Fleet', 'Hit ratios', 'Namespaces', 'Live events']) {
     await page.getByRole('link', { name, exact: true }).waitFor();
     await page.getByRole('region', { name, exact: true }).waitFor();
   }
-  await page.getByRole('searchbox', { name: 'Filter' }).fill('nowhere');
+  await fleet.getByRole('searchbox', { name: 'Filter' }).fill('nowhere');
   await until(
     'the filter leaves nothing',
     async () => (await page.locator('#fleet-table tbody tr').count()) === 0,
   );
-  await page.getByRole('searchbox', { name: 'Filter' }).fill('us-east edge');
+  await fleet.getByRole('searchbox', { name: 'Filter' }).fill('us-east edge');
   await page.getByRole('rowheader', { name: 'node-a' }).waitFor();
   await page.setViewportSize({ width: 380, height: 800 });
   // Tables scroll within themselves, the page does not.

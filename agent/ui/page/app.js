@@ -2,6 +2,7 @@
 import { ask } from './api.js';
 import { drawLines } from './chart.js';
 import { find, numberCell, row, say } from './dom.js';
+import { followEvents } from './events.js';
 import { showFleet, watchFilter } from './fleet.js';
 import { count, duration, percent } from './format.js';
 import { showNamespaces } from './namespaces.js';
@@ -103,4 +104,5 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden) void refresh();
 });
 watchFilter();
+followEvents();
 void run();

@@ -78,3 +78,18 @@ export function meterCell(text, share) {
   bar.style.setProperty('--share', String(Math.min(1, Math.max(0, share))));
   return numberCell(el('span', {}, text), bar);
 }
+
+/**
+ * Makes these the children, and leaves those alone that are in their place already: they keep their focus.
+ * @param {HTMLElement} parent
+ * @param {readonly HTMLElement[]} wanted
+ */
+export function sync(parent, wanted) {
+  const stay = new Set(wanted);
+  for (const child of [...parent.children])
+    if (!(child instanceof HTMLElement && stay.has(child))) child.remove();
+  wanted.forEach((child, i) => {
+    const there = parent.children[i] ?? null;
+    if (there !== child) parent.insertBefore(child, there);
+  });
+}

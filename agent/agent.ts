@@ -352,6 +352,7 @@ export class Agent {
       sources: this.#sources,
       next: this.#connections.next,
       ready: () => this.ready,
+      explain: (request) => this.explainer.explain(request),
       registry: this.registry,
       random,
       log,

@@ -6,7 +6,7 @@ import { FleetDirectory } from '../fleet/directory.ts';
 import { fleetMetrics } from '../fleet/metrics.ts';
 import type { HttpMount } from '../http/mount.ts';
 import type { StatsSources } from '../stats.ts';
-import { UiData } from './data.ts';
+import { UiData, type UiDataOptions } from './data.ts';
 import { LiveEvents } from './live-events.ts';
 import { uiMetrics } from './metrics.ts';
 import { Ui } from './ui.ts';
@@ -17,6 +17,7 @@ export interface AgentPageOptions {
   /** Gives the connection for the next command. */
   readonly next: () => Redis | Cluster;
   readonly ready: () => boolean;
+  readonly explain: UiDataOptions['explain'];
   readonly registry: Registry;
   readonly random: () => number;
   readonly log: Logger;
@@ -29,12 +30,12 @@ export class AgentPage {
   readonly live: LiveEvents | undefined;
   readonly #beacon: Beacon;
 
-  constructor({ agentId, sources, next, ready, registry, random, log }: AgentPageOptions) {
+  constructor({ agentId, sources, next, ready, explain, registry, random, log }: AgentPageOptions) {
     const { config, now } = sources;
     const directory = new FleetDirectory({ next, cacheId: config().cacheId, agentId, now });
     this.#beacon = new Beacon({ sources, directory, ready, random, log });
     fleetMetrics(this.#beacon, registry);
-    const data = new UiData({ agentId, sources, beacon: this.#beacon, directory });
+    const data = new UiData({ agentId, sources, beacon: this.#beacon, directory, explain });
     const live = new LiveEvents(now);
     uiMetrics(live, registry);
     this.live = config().ui.enabled ? live : undefined;

@@ -1,16 +1,23 @@
-import { messageOf } from '../errors.ts';
+import { InvalidInputError } from '../../api/errors.ts';
+import type { ExplainRequest, ExplainResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import { AgentError, messageOf } from '../errors.ts';
 import type { Beacon } from '../fleet/beacon.ts';
 import { GONE_MS } from '../fleet/beacon.ts';
 import type { FleetDirectory, FleetMember } from '../fleet/directory.ts';
 import { viewFleet } from '../fleet/view.ts';
 import { collectStats, type StatsSources } from '../stats.ts';
+import { UiError } from './reply.ts';
 
 export interface UiDataOptions {
   readonly agentId: string;
   readonly sources: StatsSources;
   readonly beacon: Pick<Beacon, 'summary' | 'history'>;
   readonly directory: Pick<FleetDirectory, 'read'>;
+  readonly explain: (request: ExplainRequest) => Promise<ExplainResponse>;
 }
+
+/** A whole log, as a rule. */
+const LOG_EVENTS = 20_000;
 
 /** What the page shows. Names of keys at most, never a value. */
 export class UiData {
@@ -44,6 +51,22 @@ export class UiData {
       namespaces,
       history: beacon.history.points().map(({ at, ...rates }) => ({ agoMs: Math.round(now - at), ...rates })),
     };
+  }
+
+  /**
+   * What this agent, Redis and the log know of one key.
+   * @throws UiError where it is no key, or of a namespace that there is not
+   */
+  async key(namespace: string, key: string): Promise<ExplainResponse> {
+    const { explain } = this.#options;
+    try {
+      return await explain({ namespace, key, logEvents: LOG_EVENTS, tags: [], wantAgents: false });
+    } catch (error) {
+      if (error instanceof InvalidInputError) throw new UiError(400, error.message);
+      if (error instanceof AgentError && error.code === 'EC_UNKNOWN_NAMESPACE')
+        throw new UiError(404, error.message);
+      throw error;
+    }
   }
 
   /** Of itself an agent need not be told by Redis. */

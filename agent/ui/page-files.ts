@@ -25,6 +25,7 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   'events.js': ['events.js', SCRIPT],
   'fleet.js': ['fleet.js', SCRIPT],
   'format.js': ['format.js', SCRIPT],
+  'key.js': ['key.js', SCRIPT],
   'namespaces.js': ['namespaces.js', SCRIPT],
 };
 

@@ -58,11 +58,11 @@ export class Ui implements HttpMount {
     else send(response, 200, file.bytes, { ...caching, 'content-type': file.type });
   }
 
-  async #api(request: IncomingMessage, name: string, _url: URL, response: ServerResponse): Promise<void> {
+  async #api(request: IncomingMessage, name: string, url: URL, response: ServerResponse): Promise<void> {
     try {
       this.#checkHost(request);
       if (name === 'events') streamEvents(this.#options.live, response);
-      else sendJson(response, 200, await this.#answer(name));
+      else sendJson(response, 200, await this.#answer(name, url.searchParams));
     } catch (error) {
       const status = error instanceof UiError ? error.status : 500;
       if (status === 500) this.#options.log.warn({ error: messageOf(error), name }, 'the page got no answer');
@@ -70,11 +70,12 @@ export class Ui implements HttpMount {
     }
   }
 
-  #answer(name: string): unknown {
+  #answer(name: string, parameters: URLSearchParams): unknown {
     const { data } = this.#options;
     if (name === 'fleet') return data.fleet();
     if (name === 'agent') return data.agent();
-    throw new UiError(404, 'no such data; there are fleet, agent and events');
+    if (name === 'key') return data.key(parameters.get('namespace') ?? '', parameters.get('key') ?? '');
+    throw new UiError(404, 'no such data; there are fleet, agent, events and key');
   }
 
   #checkHost({ headers: { host } }: IncomingMessage): void {

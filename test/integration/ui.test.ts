@@ -95,6 +95,54 @@ it('a change made anywhere appears live, with what it names and never with what 
   expect(complaints).toEqual([]);
 });
 
+it('the history of a key is shown, and goes on while one looks', async () => {
+  const { one, origin } = await setUp();
+  await one.client.put('gpu_avail', 'gpu/1', { secret: 'never-shown' }, { tags: ['region:us-east'] });
+  const { page, complaints } = await openUi(origin);
+  // From the event that told of it.
+  await page.locator('#event-table').getByRole('button', { name: 'gpu/1' }).click();
+  const history = page.locator('#key-table tbody tr');
+  const effects = async () => (await history.locator('.op').allTextContents()).join(', ');
+  await until('the put is shown', async () => (await effects()) === 'written');
+  expect(await page.locator('#key-facts').textContent()).toContain('region:us-east');
+
+  await one.client.invalidate('gpu_avail', { tags: ['region:us-east'], reason: 'it was booked' });
+  await until(
+    'the invalidation is shown, without asking again',
+    async () => (await effects()) === 'invalidated by the tag region:us-east, written',
+  );
+  expect(await history.first().textContent()).toContain('it was booked');
+  await until('memory has it no more', async () =>
+    ((await page.locator('#key-facts .card').first().textContent()) ?? '').includes('Entrynone'),
+  );
+  expect(await page.content()).not.toContain('never-shown');
+  expect(complaints).toEqual([]);
+});
+
+it('a key that is none is refused by the form and by the agent, each saying why', async () => {
+  const { one, origin } = await setUp();
+  const { page } = await openUi(origin);
+  const problem = page.locator('#key-problem');
+  await page.locator('#key-namespace option').first().waitFor({ state: 'attached' });
+  await page.getByRole('button', { name: 'Look' }).click();
+  expect(await problem.textContent()).toContain('Name a key');
+  await page.getByRole('textbox', { name: 'Key' }).fill('ü'.repeat(257));
+  expect(await problem.textContent()).toBe('');
+  await page.keyboard.press('Enter');
+  expect(await problem.textContent()).toContain('514 bytes; it must have at most 512');
+  await page.getByRole('textbox', { name: 'Key' }).fill('never/there');
+  await page.keyboard.press('Enter');
+  await page.locator('#key-note', { hasText: '0 writes and 0 invalidations' }).waitFor();
+
+  const ask = async (query: string) => {
+    const response = await one.http(`/ui/api/key?${query}`);
+    return `${response.status} ${await response.text()}`;
+  };
+  expect(await ask('namespace=gpu_avail')).toMatch(/^400 .*512 bytes/);
+  expect(await ask(`namespace=gpu_avail&key=${'k'.repeat(513)}`)).toMatch(/^400 .*513 bytes/);
+  expect(await ask('namespace=nowhere&key=k')).toMatch(/^404 .*gpu_avail/);
+});
+
 it('pages that look on are so many and no more, and end with the agent', async () => {
   const { shared } = await setUp();
   const other = await startAgent({ file: { nodeId: 'node-b', ...shared } });
@@ -143,7 +191,7 @@ it('the page can be used by keyboard, read by a screen reader, and on a phone', 
   const fleet = page.getByRole('region', { name: 'Fleet', exact: true });
   await page.keyboard.press('Tab');
   expect(await page.evaluate('document.activeElement.textContent')).toBe('To the fleet');
-  for (const name of ['Fleet', 'Hit ratios', 'Namespaces', 'Live events']) {
+  for (const name of ['Fleet', 'Hit ratios', 'Namespaces', 'Live events', 'One key']) {
     await page.getByRole('link', { name, exact: true }).waitFor();
     await page.getByRole('region', { name, exact: true }).waitFor();
   }

@@ -5,6 +5,7 @@ import { find, numberCell, row, say } from './dom.js';
 import { followEvents } from './events.js';
 import { showFleet, watchFilter } from './fleet.js';
 import { count, duration, percent } from './format.js';
+import { answerKeys, offerNamespaces } from './key.js';
 import { showNamespaces } from './namespaces.js';
 
 /** Agents tell of themselves every five seconds; what is this agent’s own moves sooner. */
@@ -28,6 +29,7 @@ async function refresh() {
     showFleet(fleet);
     showHistory(agent.history);
     showNamespaces(agent.namespaces);
+    offerNamespaces(agent.namespaces.map((/** @type {{ name: string }} */ { name }) => name));
     say(find('#pulse'), `${agent.node}, ${agent.region}, ${agent.tier}`);
     showProblems([fleet.problem, ...agent.redis.problems].filter((problem) => problem !== ''));
     document.body.classList.remove('old');
@@ -105,4 +107,5 @@ document.addEventListener('visibilitychange', () => {
 });
 watchFilter();
 followEvents();
+answerKeys();
 void run();

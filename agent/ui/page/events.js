@@ -2,6 +2,7 @@
 import { listen } from './api.js';
 import { el, find, numberCell, row, say, sync } from './dom.js';
 import { latency } from './format.js';
+import { noteChange, showKey } from './key.js';
 
 /**
  * A change as agent/ui/live-event.ts shows it.
@@ -69,13 +70,19 @@ function pause() {
 function receive(name, data) {
   say(find('#event-state'), 'live');
   if (name === 'recent' || name === 'events') for (const event of data) keep(event);
-  else if (name === 'missed')
+  if (name === 'events') data.forEach(told);
+  if (name === 'missed')
     remark = `${data.count} more events passed than this page could read; they are not shown.`;
   else if (name === 'resets')
     remark = `Events of ${data.length === 1 ? 'a partition' : `${data.length} partitions`} may be missing here: ${data[0]?.why}. Memory dropped what they could have concerned.`;
   else if (name === 'end')
     remark = `The agent ended the stream: ${data.why}. Events since then may be missing.`;
   if (name !== 'alive') show();
+}
+
+/** @param {LiveEvent} event */
+function told({ namespaces, keys, keyCount, tagCount }) {
+  noteChange(namespaces, keys, keyCount === keys.length && tagCount === 0);
 }
 
 /** @param {LiveEvent} event */
@@ -144,14 +151,28 @@ function eventRow(event) {
 }
 
 /** @param {LiveEvent} event */
-function subject({ keys, keyCount, tags, tagCount, partitions }) {
+function subject({ namespaces, keys, keyCount, tags, tagCount, partitions }) {
   if (keyCount === 0 && tagCount === 0) return [`everything, in ${partitions} partitions`];
   const names = [
-    ...keys.map((key) => el('code', {}, key)),
+    ...keys.map((key) => keyButton(namespaces[0] ?? '', key)),
     ...tags.map((tag) => el('code', { class: 'tag' }, tag)),
   ];
   const more = keyCount + tagCount - names.length;
   return [...names.flatMap((name) => [name, ' ']), ...(more > 0 ? [`and ${more} more`] : [])];
+}
+
+/**
+ * @param {string} namespace
+ * @param {string} key
+ */
+function keyButton(namespace, key) {
+  const button = el(
+    'button',
+    { type: 'button', class: 'link', title: 'What is known of it' },
+    el('code', {}, key),
+  );
+  button.addEventListener('click', () => showKey(namespace, key));
+  return button;
 }
 
 /** @param {Date} at */

@@ -10,7 +10,12 @@ export async function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: ensureBrowser(),
     // Root has no sandbox to be in, and a container's /dev/shm is often too small.
-    args: ['--disable-dev-shm-usage', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
+    // Grey edges of letters: pictures are half as large.
+    args: [
+      '--disable-dev-shm-usage',
+      '--disable-lcd-text',
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+    ],
     timeout: 60_000,
   });
 }

@@ -213,10 +213,20 @@ function memoryFacts({ memory }) {
   return [
     ['Entry', absent ? 'that there is none' : bytes(memory.bytes)],
     ['Version', version],
-    ['Held for', `${duration(heldMs)}, ${origin.replaceAll('_', ' ')}`],
+    ['Held for', `${duration(heldMs)}, ${originText(origin)}`],
     ['Left', freshMs > 0 ? duration(freshMs) : 'its time is over'],
     ['Tags', tags.length === 0 ? 'none' : tags.join(', ')],
   ];
+}
+
+/** @param {string} origin */
+function originText(origin) {
+  const texts = {
+    redis: 'read from Redis',
+    own: 'written through this agent',
+    event: 'brought by its event',
+  };
+  return Object.hasOwn(texts, origin) ? texts[/** @type {keyof typeof texts} */ (origin)] : origin;
 }
 
 /**

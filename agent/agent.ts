@@ -353,6 +353,7 @@ export class Agent {
       next: this.#connections.next,
       ready: () => this.ready,
       explain: (request) => this.explainer.explain(request),
+      security: () => this.#security,
       registry: this.registry,
       random,
       log,

@@ -6,6 +6,7 @@ import { FleetDirectory } from '../fleet/directory.ts';
 import { fleetMetrics } from '../fleet/metrics.ts';
 import type { HttpMount } from '../http/mount.ts';
 import type { StatsSources } from '../stats.ts';
+import { UiAccess, type UiAccessOptions } from './access.ts';
 import { UiData, type UiDataOptions } from './data.ts';
 import { LiveEvents } from './live-events.ts';
 import { uiMetrics } from './metrics.ts';
@@ -18,6 +19,8 @@ export interface AgentPageOptions {
   readonly next: () => Redis | Cluster;
   readonly ready: () => boolean;
   readonly explain: UiDataOptions['explain'];
+  /** Who may see the page’s data: as it is at the gRPC port. */
+  readonly security: UiAccessOptions['security'];
   readonly registry: Registry;
   readonly random: () => number;
   readonly log: Logger;
@@ -30,7 +33,7 @@ export class AgentPage {
   readonly live: LiveEvents | undefined;
   readonly #beacon: Beacon;
 
-  constructor({ agentId, sources, next, ready, explain, registry, random, log }: AgentPageOptions) {
+  constructor({ agentId, sources, next, ready, explain, security, registry, random, log }: AgentPageOptions) {
     const { config, now } = sources;
     const directory = new FleetDirectory({ next, cacheId: config().cacheId, agentId, now });
     this.#beacon = new Beacon({ sources, directory, ready, random, log });
@@ -39,7 +42,8 @@ export class AgentPage {
     const live = new LiveEvents(now);
     uiMetrics(live, registry);
     this.live = config().ui.enabled ? live : undefined;
-    this.mount = new Ui({ config, data, live, log });
+    const access = new UiAccess({ security, hosts: () => config().ui.hosts, now });
+    this.mount = new Ui({ config, access, data, live, log });
   }
 
   /** Works until the signal. */

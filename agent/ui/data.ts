@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../../api/errors.ts';
 import type { ExplainRequest, ExplainResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
-import { AgentError, messageOf } from '../errors.ts';
+import { messageOf } from '../errors.ts';
 import type { Beacon } from '../fleet/beacon.ts';
 import { GONE_MS } from '../fleet/beacon.ts';
 import type { FleetDirectory, FleetMember } from '../fleet/directory.ts';
@@ -55,7 +55,7 @@ export class UiData {
 
   /**
    * What this agent, Redis and the log know of one key.
-   * @throws UiError where it is no key, or of a namespace that there is not
+   * @throws UiError where it is no key; AgentError EC_UNKNOWN_NAMESPACE
    */
   async key(namespace: string, key: string): Promise<ExplainResponse> {
     const { explain } = this.#options;
@@ -63,8 +63,6 @@ export class UiData {
       return await explain({ namespace, key, logEvents: LOG_EVENTS, tags: [], wantAgents: false });
     } catch (error) {
       if (error instanceof InvalidInputError) throw new UiError(400, error.message);
-      if (error instanceof AgentError && error.code === 'EC_UNKNOWN_NAMESPACE')
-        throw new UiError(404, error.message);
       throw error;
     }
   }

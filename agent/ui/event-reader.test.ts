@@ -125,6 +125,18 @@ it('who does not read at all is dropped, and told', () => {
   expect(live.counters.dropped).toBe(1);
 });
 
+it('who may not go on looking is sent nothing more', () => {
+  const live = new LiveEvents(() => 0);
+  const page = new Page();
+  let isStill = true;
+  live.read(page, () => isStill);
+  isStill = false;
+  live.note(0, ['a'], event('secret'), 1);
+  live.flush();
+  expect(page.got.slice(1)).toEqual([{ event: 'end', data: { why: 'renew' } }]);
+  expect(live.readers).toBe(0);
+});
+
 it('a page where nothing happens hears now and then that it is heard', () => {
   const { clock, live, page } = setUp();
   clock.ms = 4_999;

@@ -14,6 +14,8 @@ export interface EventReaderOptions {
   readonly now: () => number;
   /** Of all readers: events that one missed, and readers that were dropped. */
   readonly counters: { missed: number; dropped: number };
+  /** Whether it may go on. */
+  readonly isStill: () => boolean;
 }
 
 /** Events that wait for one who does not read: the oldest make room, and it is told how many it missed. */
@@ -22,6 +24,8 @@ export const MOST_WAITING = 500;
 export const PATIENCE_MS = 30_000;
 /** A sign of life, so that the page knows silence from a broken connection. */
 const ALIVE_MS = 5_000;
+/** The page asks again, and is let in or not. */
+export const RENEW = 'renew';
 
 /** One who looks on, by Server-Sent Events. Of an event that changes while it waits, the last state is sent. */
 export class EventReader {
@@ -61,7 +65,11 @@ export class EventReader {
 
   /** Sends what waits. @returns whether to go on: one who does not read at all is dropped, and told. */
   flush(): boolean {
-    const { now, counters } = this.#options;
+    const { now, counters, isStill } = this.#options;
+    if (!isStill()) {
+      this.end(RENEW);
+      return false;
+    }
     if (this.#blockedSince !== undefined) {
       if (now() - this.#blockedSince < PATIENCE_MS) return true;
       counters.dropped += 1;

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { EventSink } from './event-reader.ts';
 import { SECURITY_HEADERS } from './headers.ts';
 import { type LiveEvents, MOST_READERS } from './live-events.ts';
 import { UiError } from './reply.ts';
@@ -6,8 +7,12 @@ import { UiError } from './reply.ts';
 /** What one who is dropped has for reading why. */
 const LAST_WORD_MS = 2_000;
 
-/** Serves the changes that the agent applies, as they pass. @throws UiError where too many look on already. */
-export function streamEvents(live: LiveEvents, response: ServerResponse): void {
+/**
+ * Serves the changes that the agent applies, as they pass.
+ * @param isStill whether the reader may go on, asked again and again
+ * @throws UiError where too many look on already
+ */
+export function streamEvents(live: LiveEvents, response: ServerResponse, isStill: () => boolean): void {
   if (live.readers >= MOST_READERS)
     throw new UiError(503, `${MOST_READERS} pages look on already; close one, or use edgecache watch`);
   response.writeHead(200, {
@@ -21,13 +26,14 @@ export function streamEvents(live: LiveEvents, response: ServerResponse): void {
     response.end();
     return;
   }
-  const reader = live.read({
+  const sink: EventSink = {
     write: (text) => response.write(text),
     end: (text) => {
       response.end(text);
       setTimeout(() => response.destroy(), LAST_WORD_MS).unref();
     },
-  });
+  };
+  const reader = live.read(sink, isStill);
   if (reader === undefined) return;
   response.on('drain', () => reader.drained());
   response.on('close', () => live.remove(reader));

@@ -43,10 +43,13 @@ export class LiveEvents {
     for (const reader of this.#readers) reader.addReset(partition, why);
   }
 
-  /** @returns nothing where there are too many already. */
-  read(sink: EventSink): EventReader | undefined {
+  /**
+   * @param isStill whether the reader may go on, asked whenever it is to be sent something
+   * @returns nothing where there are too many already
+   */
+  read(sink: EventSink, isStill: () => boolean = () => true): EventReader | undefined {
     if (this.#readers.size >= MOST_READERS) return undefined;
-    const reader = new EventReader({ sink, now: this.#now, counters: this.counters });
+    const reader = new EventReader({ sink, now: this.#now, counters: this.counters, isStill });
     this.#readers.add(reader);
     this.#timer ??= setInterval(() => this.flush(), FLUSH_MS).unref();
     reader.begin([...this.#recent.values()]);

@@ -27,6 +27,7 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   'format.js': ['format.js', SCRIPT],
   'key.js': ['key.js', SCRIPT],
   'namespaces.js': ['namespaces.js', SCRIPT],
+  'sign-in.js': ['sign-in.js', SCRIPT],
 };
 
 /** The page’s files, read when they are first asked for: most agents are never looked at. */

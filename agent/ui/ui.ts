@@ -3,15 +3,16 @@ import type { Logger } from 'pino';
 import type { AgentConfig } from '../../api/agent-config.ts';
 import { messageOf } from '../errors.ts';
 import type { HttpMount } from '../http/mount.ts';
+import { statusOf, type UiAccess, type UiVisitor } from './access.ts';
 import type { UiData } from './data.ts';
 import { streamEvents } from './event-stream.ts';
-import { isTrustedHost } from './hosts.ts';
 import type { LiveEvents } from './live-events.ts';
 import { PageFiles } from './page-files.ts';
 import { send, sendJson, UiError } from './reply.ts';
 
 export interface UiOptions {
-  readonly config: () => Pick<AgentConfig, 'ui'>;
+  readonly config: () => Pick<AgentConfig, 'ui' | 'namespaces'>;
+  readonly access: UiAccess;
   readonly data: UiData;
   readonly live: LiveEvents;
   readonly log: Logger;
@@ -60,29 +61,34 @@ export class Ui implements HttpMount {
 
   async #api(request: IncomingMessage, name: string, url: URL, response: ServerResponse): Promise<void> {
     try {
-      this.#checkHost(request);
-      if (name === 'events') streamEvents(this.#options.live, response);
-      else sendJson(response, 200, await this.#answer(name, url.searchParams));
+      const visitor = await this.#options.access.admit(request.headers);
+      if (name === 'events') this.#stream(visitor, response);
+      else sendJson(response, 200, await this.#answer(name, url.searchParams, visitor));
     } catch (error) {
-      const status = error instanceof UiError ? error.status : 500;
+      const status = statusOf(error);
       if (status === 500) this.#options.log.warn({ error: messageOf(error), name }, 'the page got no answer');
       sendJson(response, status, { error: messageOf(error) });
     }
   }
 
-  #answer(name: string, parameters: URLSearchParams): unknown {
+  #answer(name: string, parameters: URLSearchParams, visitor: UiVisitor): unknown {
     const { data } = this.#options;
-    if (name === 'fleet') return data.fleet();
-    if (name === 'agent') return data.agent();
-    if (name === 'key') return data.key(parameters.get('namespace') ?? '', parameters.get('key') ?? '');
-    throw new UiError(404, 'no such data; there are fleet, agent, events and key');
+    const key = parameters.get('key') ?? '';
+    const namespace = parameters.get('namespace') ?? '';
+    if (name === 'key') {
+      visitor.checkRead([namespace]);
+      return data.key(namespace, key);
+    }
+    if (name !== 'fleet' && name !== 'agent')
+      throw new UiError(404, 'no such data; there are fleet, agent, events and key');
+    visitor.checkStats();
+    return name === 'fleet' ? data.fleet() : data.agent();
   }
 
-  #checkHost({ headers: { host } }: IncomingMessage): void {
-    if (isTrustedHost(host, this.#options.config().ui.hosts)) return;
-    throw new UiError(
-      421,
-      `got the host ${JSON.stringify(host)}; must be an address, localhost or a name in the cluster, or be listed in ui.hosts`,
-    );
+  /** As it is with Watch: who looks on at everything must be allowed to read everything. */
+  #stream(visitor: UiVisitor, response: ServerResponse): void {
+    const names = () => this.#options.config().namespaces.map(({ name }) => name);
+    visitor.checkRead(names());
+    streamEvents(this.#options.live, response, () => visitor.isStill(names()));
   }
 }

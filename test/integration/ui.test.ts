@@ -241,3 +241,53 @@ it('the page can be switched off', async () => {
     expect(await response.text()).toContain('CACHE_ENABLE_UI');
   }
 });
+
+it('where callers must say who they are, the page wants a token, and shows what its rules allow', async () => {
+  const token = 'a-token-of-the-operators';
+  const { redis, shared } = await setUp();
+  const guarded = await startAgent({
+    file: {
+      ...shared,
+      nodeId: 'guarded',
+      security: {
+        auth: { required: true },
+        accessRules: [
+          { identities: ['token:ops'], namespaces: ['*'], allow: ['read', 'write', 'admin'] },
+          { identities: ['token:shop'], namespaces: ['gpu_avail'], allow: ['read'] },
+        ],
+      },
+    },
+    env: { CACHE_AUTH_TOKEN: `ops=${token},shop=a-token-of-the-shop-x` },
+    client: { token },
+  });
+  onTestFinished(guarded.stop);
+  expect(redis.running).toBe(true);
+  const statusFor = async (path: string, bearer?: string) => {
+    const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
+    const response = await guarded.http(`/ui/api/${path}`, { headers });
+    await response.body?.cancel();
+    return response.status;
+  };
+  const paths = [
+    'fleet',
+    'agent',
+    'events',
+    'key?namespace=gpu_avail&key=k',
+    'key?namespace=gpu_pricing&key=k',
+  ];
+  const statuses = (bearer?: string) => Promise.all(paths.map((path) => statusFor(path, bearer)));
+  expect(await statuses()).toEqual([401, 401, 401, 401, 401]);
+  expect(await statuses('a-token-of-nobody-x')).toEqual([401, 401, 401, 401, 401]);
+  expect(await statuses('a-token-of-the-shop-x')).toEqual([403, 403, 403, 200, 403]);
+  expect(await statuses(token)).toEqual([200, 200, 200, 200, 200]);
+
+  const { page } = await openUi(new URL((await guarded.http('/healthz')).url).origin);
+  await page.getByLabel('Token').fill('a-token-of-nobody-x');
+  await page.keyboard.press('Enter');
+  await page.getByLabel('Token').fill(token);
+  await page.keyboard.press('Enter');
+  await page.getByRole('rowheader', { name: 'guarded' }).waitFor();
+  await guarded.client.put('gpu_avail', 'gpu/1', 1);
+  await page.locator('#event-table tbody tr', { hasText: 'gpu/1' }).waitFor();
+  expect(await page.content()).not.toContain(token);
+});

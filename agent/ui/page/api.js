@@ -2,6 +2,22 @@
 
 /** The agent is on this network or behind a port-forward: what takes longer is not coming. */
 const TIMEOUT_MS = 5_000;
+/** For as long as the tab is open, and for no other page. */
+const TOKEN = 'edgecache-token';
+
+/** @param {string} token */
+export function useToken(token) {
+  sessionStorage.setItem(TOKEN, token);
+}
+
+/**
+ * @param {string} accept
+ * @returns {Record<string, string>}
+ */
+function headersFor(accept) {
+  const token = sessionStorage.getItem(TOKEN);
+  return token === null ? { accept } : { accept, authorization: `Bearer ${token}` };
+}
 
 /** What the agent refused, with its words. */
 export class ApiError extends Error {
@@ -24,7 +40,7 @@ export class ApiError extends Error {
 export async function ask(path) {
   const response = await fetch(`api/${path}`, {
     signal: AbortSignal.timeout(TIMEOUT_MS),
-    headers: { accept: 'application/json' },
+    headers: headersFor('application/json'),
   });
   if (!response.ok) throw await refusal(response);
   return response.json();
@@ -48,7 +64,7 @@ export async function listen(path, silenceMs, receive) {
   heard();
   try {
     const { signal } = control;
-    const response = await fetch(`api/${path}`, { signal, headers: { accept: 'text/event-stream' } });
+    const response = await fetch(`api/${path}`, { signal, headers: headersFor('text/event-stream') });
     if (!response.ok || response.body === null) throw await refusal(response);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';

@@ -1,5 +1,5 @@
 // @ts-check
-import { ask } from './api.js';
+import { ApiError, ask } from './api.js';
 import { drawLines } from './chart.js';
 import { find, numberCell, row, say } from './dom.js';
 import { followEvents } from './events.js';
@@ -7,6 +7,7 @@ import { showFleet, watchFilter } from './fleet.js';
 import { count, duration, percent } from './format.js';
 import { answerKeys, offerNamespaces } from './key.js';
 import { showNamespaces } from './namespaces.js';
+import { signInAfter } from './sign-in.js';
 
 /** Agents tell of themselves every five seconds; what is this agent’s own moves sooner. */
 const EVERY_MS = 2_000;
@@ -34,7 +35,7 @@ async function refresh() {
     showProblems([fleet.problem, ...agent.redis.problems].filter((problem) => problem !== ''));
     document.body.classList.remove('old');
   } catch (error) {
-    showSilence(error);
+    if (!(await signInAfter(error))) showSilence(error);
   }
 }
 
@@ -47,7 +48,8 @@ function showSilence(error) {
   const since = lastAnswerAt === 0 ? '' : ` What is below is ${duration(Date.now() - lastAnswerAt)} old.`;
   document.body.classList.add('old');
   say(find('#pulse'), 'no answer');
-  showProblems([`This agent does not answer (${why}).${since}`]);
+  const what = error instanceof ApiError ? 'This agent refuses to answer' : 'This agent does not answer';
+  showProblems([`${what} (${why}).${since}`]);
 }
 
 /** @param {readonly string[]} problems */

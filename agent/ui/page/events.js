@@ -3,6 +3,7 @@ import { listen } from './api.js';
 import { el, find, numberCell, row, say, sync } from './dom.js';
 import { latency } from './format.js';
 import { noteChange, showKey } from './key.js';
+import { signInAfter } from './sign-in.js';
 
 /**
  * A change as agent/ui/live-event.ts shows it.
@@ -53,6 +54,7 @@ async function follow() {
       await listen('events', SILENCE_MS, receive);
       await pause();
     } catch (error) {
+      if (await signInAfter(error)) continue;
       say(find('#event-state'), `not connected: ${error instanceof Error ? error.message : String(error)}`);
       await pause();
     }
@@ -75,7 +77,7 @@ function receive(name, data) {
     remark = `${data.count} more events passed than this page could read; they are not shown.`;
   else if (name === 'resets')
     remark = `Events of ${data.length === 1 ? 'a partition' : `${data.length} partitions`} may be missing here: ${data[0]?.why}. Memory dropped what they could have concerned.`;
-  else if (name === 'end')
+  else if (name === 'end' && data.why !== 'renew')
     remark = `The agent ended the stream: ${data.why}. Events since then may be missing.`;
   if (name !== 'alive') show();
 }

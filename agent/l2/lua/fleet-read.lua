@@ -2,7 +2,7 @@
 -- Returns, of those heard of last, id, age in ms and summary.
 local t = redis.call('TIME')
 local now_ms = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-local seen = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1, 'REV', 'WITHSCORES')
+local seen = redis.call('ZREVRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1, 'WITHSCORES')
 local ids, ages = {}, {}
 for i = 1, #seen, 2 do
   local age_ms = now_ms - tonumber(seen[i + 1])

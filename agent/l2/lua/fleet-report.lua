@@ -15,12 +15,11 @@ redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
 local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now_ms - keep_ms, 'LIMIT', 0, 100)
 local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4])
 if over > 0 then
-  for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, math.min(over, 100) - 1)) do gone[#gone + 1] = id end
+  for _, id in ipairs(redis.call('ZREVRANGE', KEYS[2], -math.min(over, 100), -1)) do gone[#gone + 1] = id end
 end
 if #gone > 0 then
   redis.call('HDEL', KEYS[1], unpack(gone))
   redis.call('ZREM', KEYS[2], unpack(gone))
 end
-redis.call('PEXPIRE', KEYS[1], keep_ms)
-redis.call('PEXPIRE', KEYS[2], keep_ms)
+for i = 1, 2 do redis.call('EXPIRE', KEYS[i], math.ceil(keep_ms / 1000)) end
 return 1

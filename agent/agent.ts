@@ -184,7 +184,7 @@ export class Agent {
     this.#outbox = new Outbox({
       maxItems: config.outbox.maxItems,
       maxBytes: config.outbox.maxBytes,
-      send: (part) => this.#l2.change(part),
+      send: env.tracing?.queued(this.#l2) ?? ((part) => this.#l2.change(part)),
       log,
       random,
       now,
@@ -230,7 +230,7 @@ export class Agent {
     });
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
-    const metrics = buildMetrics(this.#sources, this.registry);
+    const metrics = buildMetrics(this.#sources, this.registry, env.tracing !== undefined);
     this.#page = this.#buildPage();
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
@@ -250,7 +250,7 @@ export class Agent {
       guard: this.#security.guard,
       log,
     });
-    env.tracing?.addMetrics(this.registry);
+    env.tracing?.addMetrics(this.registry, metrics.calls);
     this.#http = new HttpServer({
       address: config.httpAddress,
       routes: agentRoutes({
@@ -442,6 +442,7 @@ export class Agent {
       propagation: this.#propagation,
       live: this.#page.live,
       propagationMetric: propagation,
+      tracing: this.#env.tracing,
       log: this.#env.log,
     });
   }
@@ -483,6 +484,7 @@ export class Agent {
       confirmations: this.#confirmations,
       l2: this.#l2,
       ttl: this.#ttl,
+      traceparent: this.#env.tracing?.traceparent,
       wallClock: this.#env.wallClock,
     });
   }
@@ -520,6 +522,7 @@ export class Agent {
       pressure: this.#size.pressure,
       warmUp: this.#warmUp,
       memoryUses: this.#memory,
+      wallClock: this.#env.wallClock,
       connections: this.#connections,
       propagation: this.#propagation,
       monitor: this.#monitor,

@@ -385,6 +385,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     l1,
     namespaces,
     redis,
+    tracing,
     ui,
   } = tier.spec;
   const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
@@ -398,6 +399,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     l1,
     namespaces,
     redis: redisFields,
+    ...(tracing === undefined ? {} : { tracing }),
     // Left out where it is not given, so that agents of an older image take the file.
     ...(ui === undefined ? {} : { ui }),
   };

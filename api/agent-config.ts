@@ -382,6 +382,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     l1,
     namespaces,
     redis,
+    tracing,
   } = tier.spec;
   const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
   return {
@@ -394,5 +395,6 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     l1,
     namespaces,
     redis: redisFields,
+    ...(tracing === undefined ? {} : { tracing }),
   };
 }

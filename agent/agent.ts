@@ -18,6 +18,7 @@ import { Confirmations } from './change/confirmations.ts';
 import { Outbox } from './change/outbox.ts';
 import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
+import { portMetrics } from './grpc/port-metrics.ts';
 import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
@@ -211,11 +212,14 @@ export class Agent {
       nodeId: config.nodeId,
       agentId: this.id,
       now,
+      random,
+      limits: config.security.limits,
       service,
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
       log,
     });
+    portMetrics(this.registry, this.#grpc.connections);
     this.#http = new HttpServer({
       address: config.httpAddress,
       routes: agentRoutes({

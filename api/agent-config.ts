@@ -9,6 +9,7 @@ import {
 } from './namespace.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
+import { checkSecurity, securitySchema } from './security.ts';
 import {
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
@@ -122,6 +123,7 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
+    security: securitySchema.prefault({}).describe('Protection of the ports.'),
     origin: originSchema
       .optional()
       .describe(
@@ -138,6 +140,9 @@ export const agentConfigSchema = z
     });
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
+    );
+    checkSecurity(config.security, config.namespaces, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
     );
   });
 

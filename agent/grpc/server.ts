@@ -12,6 +12,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
+import type { PortLimits } from '../../api/security.ts';
 import type { StatsRequest, StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import {
   type BatchGetRequest,
@@ -27,6 +28,7 @@ import { messageOf } from '../errors.ts';
 import type { Service } from '../service.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import { encodeBatch } from './batch-encoder.ts';
+import { Connections } from './connections.ts';
 import { listen } from './listen.ts';
 import { LookupStream } from './lookup-stream.ts';
 import { codeOf, toRefusal, toServiceError } from './status.ts';
@@ -41,6 +43,8 @@ export interface GrpcServerOptions {
   readonly agentId: string;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  readonly random: () => number;
+  readonly limits: PortLimits;
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
@@ -59,8 +63,16 @@ const SERVICE = {
 /** Longest that Lookup streams may keep unary calls and events waiting. */
 const TURNS_MS = 2;
 const SERVICE_NAME = 'edgecache.v1.EdgeCache';
-/** A batch of 1,024 keys with tokens, or one value of the largest size a namespace may allow, with room. */
-const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
+/** Calls that last for as long as their client likes. */
+const STREAMING_PATHS: ReadonlySet<string> = new Set([
+  EdgeCacheService.lookup.path,
+  EdgeCacheService.watch.path,
+  EdgeCacheService.follow.path,
+  '/grpc.health.v1.Health/Watch',
+  '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+  '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
+]);
+const SWEEP_MS = 1_000;
 
 /** The agent's gRPC port. */
 export class GrpcServer {
@@ -70,16 +82,29 @@ export class GrpcServer {
   readonly #metadata = new Metadata();
   readonly #turns: Turns;
   readonly #lookups = new Set<LookupStream>();
+  readonly connections: Connections;
+  #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
+    const { limits } = options;
     this.#metadata.set(NODE_METADATA, options.nodeId);
     this.#metadata.set(AGENT_METADATA, options.agentId);
     this.#turns = new Turns({ budgetMs: TURNS_MS, now: options.now, schedule: (run) => setImmediate(run) });
     this.#server = new Server({
-      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
       'grpc.keepalive_time_ms': 30_000,
+      // Nobody can read it, and it costs something for each call.
+      'grpc.enable_channelz': 0,
+    });
+    this.connections = new Connections({
+      maxConnections: limits.maxConnections,
+      maxAgeMs: limits.maxConnectionAgeSeconds * 1000,
+      streamingPaths: STREAMING_PATHS,
+      now: options.now,
+      random: options.random,
     });
     this.#server.addService(SERVICE, this.#implementation());
     this.#health.addToServer(this.#server);
@@ -87,8 +112,11 @@ export class GrpcServer {
   }
 
   /** @returns the TCP port. @throws AgentError EC_LISTEN_FAILED */
-  listen(): Promise<number> {
-    return listen(this.#server, this.#options.address);
+  async listen(): Promise<number> {
+    const port = await listen(this.#server, this.#options.address);
+    this.connections.watch(this.#server);
+    this.#sweeper = setInterval(() => this.connections.sweep(), SWEEP_MS);
+    return port;
   }
 
   setServing(serving: boolean): void {
@@ -100,6 +128,7 @@ export class GrpcServer {
   /** Lets calls in flight end, for so long at most. */
   async stop(graceMs: number): Promise<void> {
     this.setServing(false);
+    clearInterval(this.#sweeper);
     // A stream ends when its client ends it, which may be never.
     for (const stream of this.#lookups) stream.drain();
     await new Promise<void>((resolve) => {
@@ -153,14 +182,22 @@ export class GrpcServer {
       answer: ({ items, wantTags, refreshBelowMs }) =>
         service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) }),
       refusal: refuse,
-      closed: () => this.#lookups.delete(stream),
+      closed: () => {
+        this.#lookups.delete(stream);
+        untrack();
+      },
     });
     this.#lookups.add(stream);
+    const untrack = this.connections.track(call.getPeer(), () => stream.drain());
   }
 
   #watch(call: ServerWritableStream<WatchRequest, WatchResponse>): void {
     const { watchers, service } = this.#options;
     call.sendMetadata(this.#metadata);
+    call.on(
+      'close',
+      this.connections.track(call.getPeer(), () => call.end()),
+    );
     try {
       serveWatch(call, watchers, (names) => service.checkNamespaces(names));
     } catch (error) {
@@ -171,6 +208,10 @@ export class GrpcServer {
   #follow(call: ServerDuplexStream<FollowRequest, WatchResponse>): void {
     const { watchers, service } = this.#options;
     call.sendMetadata(this.#metadata);
+    call.on(
+      'close',
+      this.connections.track(call.getPeer(), () => call.end()),
+    );
     serveFollow(
       call,
       watchers,

@@ -2,14 +2,13 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import type { AgentConfig } from '../api/agent-config.ts';
-import type { LoggedEvent } from '../api/event.ts';
 import type { Namespace } from '../api/namespace.ts';
 import { RELOAD_PATH } from '../api/reload.ts';
 import { Analytics } from './analytics/analytics.ts';
 import { Audit } from './audit/audit.ts';
+import { EventPath } from './bus/event-path.ts';
 import { Feed } from './bus/feed.ts';
-import { Inbox, type InboxItem, type Lane } from './bus/inbox.ts';
-import type { Partition } from './bus/partition.ts';
+import { Inbox } from './bus/inbox.ts';
 import { Invalidator } from './cache/invalidator.ts';
 import { L1 } from './cache/l1.ts';
 import { Reader } from './cache/reader.ts';
@@ -18,7 +17,7 @@ import { Confirmations } from './change/confirmations.ts';
 import { Outbox } from './change/outbox.ts';
 import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
-import { portMetrics } from './grpc/port-metrics.ts';
+import { Explainer } from './explain/explainer.ts';
 import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
@@ -26,14 +25,15 @@ import { ensureCache } from './l2/cache-identity.ts';
 import { L2, L2_DEFAULTS } from './l2/l2.ts';
 import { readUsage } from './l2/usage.ts';
 import { compareVersions } from './l2/version.ts';
-import { cgroupUse, heapUse, type MemoryUse } from './memory/memory-sources.ts';
-import { Pressure, ratioOf } from './memory/pressure.ts';
+import { availableMemory, L1Size } from './memory/l1-size.ts';
+import type { MemoryUse } from './memory/memory-sources.ts';
+import { Declarations } from './metrics/declarations.ts';
 import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
 import { type ConfigFile, Reloads } from './reload.ts';
-import { lanesOf, Service } from './service.ts';
+import { Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
 import { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
@@ -76,6 +76,7 @@ const DRAIN_OUTBOX_MS = 3_000;
 export class Agent {
   readonly id: string;
   readonly registry = new Registry();
+  readonly explainer: Explainer;
   readonly #env: AgentEnvironment;
   #config: AgentConfig;
   #namespaces: ReadonlyMap<string, Namespace>;
@@ -97,21 +98,22 @@ export class Agent {
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
   readonly #reloads: Reloads;
-  readonly #pressure: Pressure;
+  readonly #size: L1Size;
+  readonly #events: EventPath;
   readonly #warmUp: WarmUp;
   readonly #propagation = new RecentDurations();
-  readonly #metrics: ObservedMetrics;
   readonly #sources: StatsSources;
+  readonly #memory: () => readonly MemoryUse[];
   readonly #stop = new AbortController();
   /** Why the agent must not go on, once known. */
   readonly fatal: Promise<AgentError>;
   #fail: (error: AgentError) => void = () => undefined;
-  #applied = 0;
   #identified = false;
 
   constructor(config: AgentConfig, env: AgentEnvironment) {
     this.#config = config;
     this.#env = env;
+    this.#memory = env.memory ?? availableMemory;
     this.id = `${config.nodeId}-${randomBytes(4).toString('hex')}`;
     this.#namespaces = byName(config.namespaces);
     this.fatal = new Promise((resolve) => {
@@ -173,6 +175,7 @@ export class Agent {
       send: (part) => this.#l2.change(part),
       log,
       random,
+      now,
       ...(config.outbox.dir === undefined
         ? {}
         : { journal: new FileJournal(config.outbox.dir, config.cacheId) }),
@@ -202,11 +205,23 @@ export class Agent {
       apply: (next) => this.#reconfigure(next),
       log,
     });
-    this.#pressure = this.#buildPressure();
+    this.#size = new L1Size({
+      config: () => this.#config,
+      l1: this.#l1,
+      follow: (entries) => {
+        this.#analytics.resize(entries);
+        this.#ttl.resize(entries);
+      },
+      memory: this.#memory,
+      now,
+      log,
+    });
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
-    this.#metrics = buildMetrics(this.#sources, this.registry);
+    const metrics = buildMetrics(this.#sources, this.registry);
+    this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
+    this.explainer = this.#buildExplainer();
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
@@ -217,9 +232,11 @@ export class Agent {
       service,
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
+      calls: config.metrics ? metrics.calls : undefined,
+      explain: (request) => this.explainer.explain(request),
       log,
     });
-    portMetrics(this.registry, this.#grpc.connections);
+    this.#grpc.connections.declare(new Declarations(this.registry));
     this.#http = new HttpServer({
       address: config.httpAddress,
       routes: agentRoutes({
@@ -250,7 +267,7 @@ export class Agent {
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
     });
-    this.#every(PRESSURE_MS, () => this.#pressure.look());
+    this.#every(PRESSURE_MS, () => this.#size.pressure.look());
     this.#every(200, () => this.#grpc.setServing(this.ready));
     return { grpcPort, httpPort };
   }
@@ -276,7 +293,7 @@ export class Agent {
     this.#config = next;
     this.#namespaces = byName(next.namespaces);
     this.#env.log.level = next.logLevel;
-    this.#resizeL1();
+    this.#size.apply();
     this.#confirmations.noteStaleness(next.maxStalenessMs);
     this.#feed.changeMaxStaleness(next.maxStalenessMs);
     const moved = next.namespaces.filter(
@@ -289,42 +306,6 @@ export class Agent {
       for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
     }
     this.#watchers.reset('the configuration changed');
-  }
-
-  /** L1 as the configuration says, as far as memory allows. */
-  #resizeL1(): void {
-    const { namespaces, l1 } = this.#config;
-    const { share } = this.#pressure;
-    const atMost = (most: number) => Math.max(1, Math.floor(most * share));
-    const limits = { ...l1, maxEntries: atMost(l1.maxEntries), maxBytes: atMost(l1.maxBytes) };
-    this.#l1.configure(namespaces, limits, this.#env.now());
-    this.#analytics.resize(limits.maxEntries);
-    this.#ttl.resize(limits.maxEntries);
-  }
-
-  #buildPressure(): Pressure {
-    const { log, now, memory = availableMemory } = this.#env;
-    const said = (use: MemoryUse) => ({ memory: use.name, usedPercent: Math.round(ratioOf(use) * 100) });
-    return new Pressure({
-      sources: memory,
-      now,
-      fill: () => {
-        const { maxEntries, maxBytes } = this.#l1.limits;
-        return Math.max(this.#l1.entries / maxEntries, this.#l1.bytes / maxBytes);
-      },
-      resize: (share, fullest) => {
-        this.#resizeL1();
-        const fields = { ...said(fullest), l1Percent: Math.round(share * 100), entries: this.#l1.entries };
-        if (share < 1) log.warn(fields, 'memory pressure: L1 resized');
-        else log.info(fields, 'memory pressure is over: L1 has its size again');
-      },
-      exhausted: (fullest) => {
-        log.error(
-          said(fullest),
-          'memory is short, and L1 is as small as it gets: raise the memory limit of the agent',
-        );
-      },
-    });
   }
 
   #buildWarmUp(): WarmUp {
@@ -379,8 +360,8 @@ export class Agent {
       batchMs: BATCH_MS,
       now: this.#env.now,
       schedule: (run) => setImmediate(run),
-      apply: (item) => this.#apply(item),
-      overflow: (partition, lane, dropped) => this.#overflow(partition, lane, dropped),
+      apply: (item) => this.#events.apply(item),
+      overflow: (partition, lane, dropped) => this.#events.overflow(partition, lane, dropped),
     });
   }
 
@@ -395,15 +376,8 @@ export class Agent {
       now,
       random,
       handlers: {
-        event: (partition, event) => this.#receive(partition, event),
-        reset: (partition) => {
-          this.#inbox.discard(partition);
-          this.#l1.resetPartition(partition.index);
-          this.#reader.forgetFlights(partition.index);
-          this.#ttl.forget();
-          this.#warmUp.noteReset(partition.index);
-          this.#watchers.reset('events were lost');
-        },
+        event: (partition, event) => this.#events.receive(partition, event),
+        reset: (partition) => this.#events.reset(partition),
         acknowledged: (partition, text) => {
           const [eventId, agentId] = text.split(' ');
           if (eventId !== undefined && agentId !== undefined)
@@ -412,6 +386,27 @@ export class Agent {
         afterApplied: (lane, passed) => this.#inbox.afterApplied(lane, passed),
         reached: (partition, answered) => this.#reached(partition, answered),
       },
+    });
+  }
+
+  #buildEventPath({ propagation }: ObservedMetrics): EventPath {
+    return new EventPath({
+      agentId: this.id,
+      namespaces: () => this.#namespaces,
+      feed: this.#feed,
+      inbox: this.#inbox,
+      l1: this.#l1,
+      l2: this.#l2,
+      reader: this.#reader,
+      invalidator: this.#invalidator,
+      confirmations: this.#confirmations,
+      watchers: this.#watchers,
+      warmUp: this.#warmUp,
+      analytics: this.#analytics,
+      ttl: this.#ttl,
+      propagation: this.#propagation,
+      propagationMetric: propagation,
+      log: this.#env.log,
     });
   }
 
@@ -440,6 +435,23 @@ export class Agent {
     });
   }
 
+  #buildExplainer(): Explainer {
+    return new Explainer({
+      nodeId: this.#config.nodeId,
+      agentId: this.id,
+      namespaces: () => this.#namespaces,
+      maxStalenessMs: () => this.#config.maxStalenessMs,
+      l1: this.#l1,
+      l2: this.#l2,
+      reader: this.#reader,
+      partitions: this.#feed.partitions,
+      inbox: this.#inbox,
+      isQueued: (partition, namespace, key, tags) => this.#outbox.covers(partition, namespace, key, tags),
+      commands: this.#connections.next,
+      now: this.#env.now,
+    });
+  }
+
   #buildSources(startedAt: number): StatsSources {
     return {
       config: () => this.#config,
@@ -453,34 +465,18 @@ export class Agent {
       outbox: this.#outbox,
       changes: this.#changes,
       watchers: this.#watchers,
-      pressure: this.#pressure,
+      pressure: this.#size.pressure,
       warmUp: this.#warmUp,
-      memoryUses: this.#env.memory ?? availableMemory,
+      memoryUses: this.#memory,
       connections: this.#connections,
       propagation: this.#propagation,
       monitor: this.#monitor,
       now: this.#env.now,
       startedAt,
-      eventsApplied: () => this.#applied,
+      eventsApplied: () => this.#events.applied,
       audit: this.#audit,
       configHash: () => this.#reloads.hash,
     };
-  }
-
-  #receive(partition: Partition, received: LoggedEvent): void {
-    const event = this.#invalidator.lighten(received);
-    const { critical, bulk } = lanesOf(event, this.#namespaces);
-    if (critical.length > 0) this.#inbox.add('critical', { partition, event, namespaces: critical });
-    if (bulk.length > 0) this.#inbox.add('bulk', { partition, event, namespaces: bulk });
-    if (event.confirm === undefined) return;
-    // Behind both lanes: applied is applied everywhere.
-    let open = 2;
-    const passed = () => {
-      open -= 1;
-      if (open === 0) this.#acknowledge(partition.index, event);
-    };
-    this.#inbox.afterApplied('critical', passed);
-    this.#inbox.afterApplied('bulk', passed);
   }
 
   /** How a partition's master answered, to whomever. */
@@ -493,63 +489,6 @@ export class Agent {
       if (partition.settlingUntil > this.#env.now()) this.#watchers.reset('Redis was out of reach');
     }
   }
-
-  /** Says that nothing on this node can answer with what was there before: neither L1 nor the near caches that follow it. */
-  #acknowledge(partition: number, event: LoggedEvent): void {
-    const settled = this.#watchers.settled(event.affected_namespaces);
-    if (settled === undefined) this.#sayApplied(partition, event);
-    else void settled.then(() => this.#sayApplied(partition, event));
-  }
-
-  #sayApplied(partition: number, event: LoggedEvent): void {
-    const { confirm } = event;
-    if (confirm === undefined) return;
-    if (confirm === this.id) {
-      this.#confirmations.acknowledge(event.event_id, partition, this.id);
-      return;
-    }
-    this.#l2.acknowledge(partition, confirm, `${event.event_id} ${this.id}`).catch((error: unknown) => {
-      // The sender waits for this agent's lease to end instead.
-      this.#env.log.debug({ error: messageOf(error) }, 'acknowledgement could not be sent');
-    });
-  }
-
-  #apply({ partition, event, namespaces }: InboxItem): void {
-    this.#applied += 1;
-    const ageMs = this.#feed.clock.since(event.logged_at_us);
-    const before = this.#l1.invalidations;
-    this.#invalidator.apply(partition.index, namespaces, event, ageMs);
-    this.#analytics.churn.note(event.event_type, this.#l1.invalidations - before);
-    partition.noteApplied(event.version);
-    const { keys, tags, version, event_id: eventId } = event;
-    for (const namespace of namespaces) {
-      const rules = this.#namespaces.get(namespace);
-      if (rules !== undefined) this.#ttl.noteChange(rules, event);
-      this.#watchers.invalidated({ namespace, keys, tags, version, eventId });
-    }
-    if (ageMs === undefined) return;
-    this.#propagation.add(ageMs);
-    this.#metrics.propagation.observe(ageMs / 1000);
-  }
-
-  #overflow(partition: Partition, lane: Lane, dropped: readonly InboxItem[]): void {
-    this.#env.log.warn(
-      { partition: partition.index, lane, dropped: dropped.length },
-      'too many events: partition dropped instead',
-    );
-    this.#feed.counters.resets += 1;
-    this.#ttl.forget();
-    this.#warmUp.noteReset(partition.index);
-    this.#l1.resetPartition(partition.index, (rules) => rules.critical === (lane === 'critical'));
-    this.#reader.forgetFlights(partition.index);
-    this.#watchers.reset('too many events');
-    for (const { event } of dropped) partition.noteApplied(event.version);
-  }
-}
-
-function availableMemory(): MemoryUse[] {
-  const cgroup = cgroupUse();
-  return cgroup === undefined ? [heapUse()] : [cgroup, heapUse()];
 }
 
 function byName(namespaces: readonly Namespace[]): ReadonlyMap<string, Namespace> {

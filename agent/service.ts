@@ -1,4 +1,3 @@
-import type { LoggedEvent } from '../api/event.ts';
 import { LIMITS } from '../api/limits.ts';
 import type { Namespace } from '../api/namespace.ts';
 import type {
@@ -334,17 +333,6 @@ function stateOf(results: readonly PartResult[]): ChangeResponse['state'] {
 function present(answer: Answer | undefined): Answer {
   if (answer === undefined) throw new Error('an answer is missing');
   return answer;
-}
-
-/** Names for which an event is of interest, by how urgent it is. */
-export function lanesOf(event: LoggedEvent, namespaces: ReadonlyMap<string, Namespace>) {
-  const critical: string[] = [];
-  const bulk: string[] = [];
-  for (const name of event.affected_namespaces) {
-    const rules = namespaces.get(name);
-    if (rules !== undefined) (rules.critical ? critical : bulk).push(name);
-  }
-  return { critical, bulk };
 }
 
 function checkLeaseToken(leaseToken: string): void {

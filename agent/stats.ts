@@ -38,7 +38,7 @@ export interface StatsSources {
   readonly memoryUses: () => readonly MemoryUse[];
   readonly connections: CommandConnections;
   readonly propagation: RecentDurations;
-  readonly monitor: Pick<RedisMonitor, 'memory' | 'problems' | 'usage' | 'failuresPerMinute'>;
+  readonly monitor: Pick<RedisMonitor, 'memory' | 'masters' | 'problems' | 'usage' | 'failuresPerMinute'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly startedAt: number;

@@ -7,9 +7,10 @@ import {
   namespaceSchema,
   resolveNamespace,
 } from './namespace.ts';
+import { checkLimits } from './port-limits.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
-import { checkSecurity, securitySchema } from './security.ts';
+import { securitySchema } from './security.ts';
 import {
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
@@ -123,7 +124,7 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
-    security: securitySchema.prefault({}).describe('Protection of the ports.'),
+    security: securitySchema.prefault({}).describe('Protection of the ports: see docs/security.md.'),
     origin: originSchema
       .optional()
       .describe(
@@ -141,8 +142,8 @@ export const agentConfigSchema = z
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
     );
-    checkSecurity(config.security, config.namespaces, (path, message) =>
-      ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
+    checkLimits(config.security.limits, config.namespaces, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', 'limits', ...path], message }),
     );
   });
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cidr } from './cidr.ts';
 import { byteQuantity, quantityToBytes } from './quantity.ts';
 
 /**
@@ -144,6 +145,13 @@ const networkPolicySchema = z.strictObject({
     .max(64)
     .default([])
     .describe('Namespaces, beside the tier’s own, whose pods may ask the agents. "*" stands for all.'),
+  clientCidrs: z
+    .array(cidr)
+    .max(64)
+    .default([])
+    .describe(
+      'Ranges of addresses that may ask the agents, for who is not a pod: nodes with access.mode HostPort, or machines outside the cluster.',
+    ),
   metricsNamespaces: z
     .array(dnsLabel('a namespace'))
     .max(16)

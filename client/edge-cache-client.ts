@@ -1,6 +1,7 @@
 import { newEventId } from '../api/event-id.ts';
 import {
   EdgeCacheService,
+  type ExplainResponse,
   type GetRequest,
   type StatsResponse,
 } from '../proto/gen/edgecache/v1/edgecache.ts';
@@ -21,6 +22,7 @@ import type {
   ConfirmOptions,
   EdgeCacheClientOptions,
   EventInput,
+  ExplainOptions,
   Found,
   GetOptions,
   InvalidateScope,
@@ -29,13 +31,14 @@ import type {
   PutOptions,
 } from './options.ts';
 
-export type { StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
+export type { ExplainResponse, StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
 export type {
   Changed,
   ClientHooks,
   ConfirmOptions,
   EdgeCacheClientOptions,
   EventInput,
+  ExplainOptions,
   Found,
   GetOptions,
   InvalidateScope,
@@ -282,6 +285,16 @@ export class EdgeCacheClient {
    */
   async stats({ top = 0 }: { readonly top?: number } = {}): Promise<StatsResponse> {
     return (await this.#pool.call(EdgeCacheService.stats, { top }, this.#deadlineMs, true)).message;
+  }
+
+  /**
+   * All that the agent that answers, and Redis as it sees it, can say of one key; never its value.
+   * @throws EdgeCacheError
+   */
+  async explain(namespace: string, key: string, options: ExplainOptions = {}): Promise<ExplainResponse> {
+    const { logEvents = 0, tags = [], wantAgents = false } = options;
+    const request = { namespace, key, logEvents, tags: [...tags], wantAgents };
+    return (await this.#pool.call(EdgeCacheService.explain, request, this.#deadlineMs, true)).message;
   }
 
   /** What the near cache did and holds; nothing where there is none. */

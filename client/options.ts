@@ -105,6 +105,15 @@ export interface ConfirmOptions {
   readonly eventId?: string;
 }
 
+export interface ExplainOptions {
+  /** How many events of the partition's log to look through, newest first, up to 20,000; default 0: none. */
+  readonly logEvents?: number;
+  /** That the entry has or had, where the agent may not know them. */
+  readonly tags?: readonly string[];
+  /** Whether to name the agents that may hold entries of the partition. */
+  readonly wantAgents?: boolean;
+}
+
 export interface EventInput {
   readonly type: string;
   readonly resourceId?: string;

@@ -18,7 +18,7 @@ describe('the reference', () => {
   it('has a page for each contract, and an index that names them', () => {
     const names = [...files.keys()].filter((name) => name !== 'README.md');
     for (const name of names) expect(page('README')).toContain(`](${name})`);
-    expect(names.length).toBe(6);
+    expect(names.length).toBe(7);
   });
 
   it('says type, range, default and rule of a field of the tier', () => {
@@ -55,6 +55,12 @@ describe('the reference', () => {
     // Neither private members nor what implements overloads.
     expect(page('client')).not.toMatch(/#pool|#ask|isAgentsAnswer/);
     expect(page('client')).not.toContain('options: GetOptions<T> = {}');
+  });
+
+  it('has every metric with its type and labels', () => {
+    expect(row('metrics', 'edgecache_lookups_total')).toContain('| counter | `cache_namespace`, `answer` |');
+    expect(row('metrics', 'edgecache_call_duration_seconds')).toContain('| histogram |');
+    expect(row('metrics', 'edgecache_operator_workqueue_depth')).toContain('| gauge |');
   });
 
   it('has every command with its options', () => {

@@ -8,6 +8,7 @@ import { chartPage } from './reference/chart.ts';
 import { clientPage } from './reference/client.ts';
 import { commandsPage } from './reference/commands.ts';
 import { type Page, pageText, table } from './reference/markdown.ts';
+import { metricsPage } from './reference/metrics.ts';
 import { tierPage } from './reference/tier.ts';
 import { wirePage } from './reference/wire.ts';
 
@@ -23,6 +24,7 @@ export async function referenceFiles(): Promise<Map<string, string>> {
     wirePage(),
     clientPage(ROOT),
     await commandsPage(),
+    await metricsPage(),
   ];
   return new Map([
     ...pages.map((page) => [`${page.name}.md`, pageText(page)] as const),

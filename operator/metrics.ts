@@ -1,5 +1,16 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
+/** What of a running operator is read when it is scraped. */
+export interface OperatorState {
+  readonly queueDepth: () => number;
+  readonly activeWorkers: () => number;
+  readonly watches: () => readonly {
+    readonly kind: string;
+    readonly silentForMs: number;
+    readonly size: number;
+  }[];
+}
+
 /** What the operator counts about itself, in the names that people know from controller-runtime. */
 export class OperatorMetrics {
   readonly registry = new Registry();
@@ -52,8 +63,19 @@ export class OperatorMetrics {
     });
   }
 
-  /** Gauges that are read when they are asked for. */
-  observe(name: string, help: string, read: () => number): void {
+  /** Declares what is read when it is scraped. */
+  observeState({ queueDepth, activeWorkers, watches }: OperatorState): void {
+    this.#observe('workqueue_depth', 'Keys that wait for a worker.', queueDepth);
+    this.#observe('active_workers', 'Reconciles under way.', activeWorkers);
+    this.#observeEach('watch_last_event_age_seconds', 'Time since a watch last said anything.', () =>
+      watches().map(({ kind, silentForMs }) => [kind, silentForMs / 1000] as const),
+    );
+    this.#observeEach('watched_objects', 'Objects that are kept in memory.', () =>
+      watches().map(({ kind, size }) => [kind, size] as const),
+    );
+  }
+
+  #observe(name: string, help: string, read: () => number): void {
     new Gauge({
       name: `edgecache_operator_${name}`,
       help,
@@ -64,7 +86,7 @@ export class OperatorMetrics {
     });
   }
 
-  observeEach(
+  #observeEach(
     name: string,
     help: string,
     read: () => Iterable<readonly [kind: string, value: number]>,

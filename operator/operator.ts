@@ -115,7 +115,11 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     events,
     settings,
   });
-  observeState(metrics, queue, watches);
+  metrics.observeState({
+    queueDepth: () => queue.depth,
+    activeWorkers: () => queue.activeCount,
+    watches: () => watches.all,
+  });
   const health = new HealthServer(
     {
       unhealthy: () => deafness(watches),
@@ -217,15 +221,4 @@ function deafness(watches: Watches): string | undefined {
     .filter((reflector) => reflector.silentForMs > DEAF_MS)
     .map((reflector) => reflector.kind);
   return deaf.length === 0 ? undefined : `nothing heard for too long about: ${deaf.join(', ')}`;
-}
-
-function observeState(metrics: OperatorMetrics, queue: WorkQueue, watches: Watches): void {
-  metrics.observe('workqueue_depth', 'Keys that wait for a worker.', () => queue.depth);
-  metrics.observe('active_workers', 'Reconciles under way.', () => queue.activeCount);
-  metrics.observeEach('watch_last_event_age_seconds', 'Time since a watch last said anything.', () =>
-    watches.all.map((reflector) => [reflector.kind, reflector.silentForMs / 1000] as const),
-  );
-  metrics.observeEach('watched_objects', 'Objects that are kept in memory.', () =>
-    watches.all.map((reflector) => [reflector.kind, reflector.size] as const),
-  );
 }

@@ -12,7 +12,14 @@ export class NamespaceReads {
   readonly salt: number;
   /** Answered, from memory or Redis. */
   hits = 0;
+  /** Of the hits, those that Redis answered. */
+  l2Hits = 0;
   misses = 0;
+  /** Of the misses, those that were given what had expired, while somebody else loads. */
+  expiredGiven = 0;
+  /** Answers marked stale because Redis was out of reach. */
+  staleGiven = 0;
+  degraded = 0;
   /** Lookups that memory did not answer, by why. */
   readonly causes = new Map<MissCause, number>();
 

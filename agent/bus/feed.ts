@@ -34,6 +34,10 @@ export interface FeedCounters {
   resets: number;
   renewals: number;
   renewalFailures: number;
+  /** Times that a partition's lease ran out or was taken away before it was renewed. */
+  leasesLost: number;
+  /** Event connections that ended, or gave reason to doubt them. */
+  subscriptionsLost: number;
 }
 
 export interface FeedOptions {
@@ -69,6 +73,8 @@ export class Feed {
     resets: 0,
     renewals: 0,
     renewalFailures: 0,
+    leasesLost: 0,
+    subscriptionsLost: 0,
   };
   readonly clock: RedisClock;
   readonly #options: FeedOptions;
@@ -84,6 +90,8 @@ export class Feed {
   /** The bound before it was lowered, while leases of near caches may still be by it. */
   #handedDown = { ms: 0, until: 0 };
   #renewTimer: NodeJS.Timeout | undefined;
+  /** Partitions with a lease at the last look. */
+  readonly #holders = new Set<Partition>();
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -150,6 +158,15 @@ export class Feed {
       if (subscriber.ready) count += subscriber.placement.partitions.length;
     }
     return count;
+  }
+
+  /** Partitions whose critical namespaces memory may answer at this moment. */
+  get leased(): number {
+    const now = this.#options.now();
+    return this.partitions.reduce(
+      (count, { freshCriticalUntil }) => count + Number(freshCriticalUntil > now),
+      0,
+    );
   }
 
   /** Milliseconds since the last event, or undefined before the first. */
@@ -273,6 +290,7 @@ export class Feed {
         message: (partition, json) => this.receive(partition, json),
         acknowledged: (partition, text) => this.#options.handlers.acknowledged(partition, text),
         lost: (reason) => {
+          this.counters.subscriptionsLost += 1;
           log.warn({ master: name, reason }, 'event subscription lost');
           if (this.#subscribers.get(name) === subscriber) this.#subscribers.delete(name);
           this.#place();
@@ -306,9 +324,19 @@ export class Feed {
     const periodMs = (this.#maxStalenessMs / 3) * (0.8 + 0.2 * this.#options.random());
     clearTimeout(this.#renewTimer);
     this.#renewTimer = setTimeout(() => {
+      this.#countLostLeases();
       this.#renewAll();
       this.#renewLater();
     }, periodMs);
+  }
+
+  /** A lease that a gap took away for some milliseconds, between two looks, is no loss: it counts as a repair. */
+  #countLostLeases(): void {
+    const now = this.#options.now();
+    for (const partition of this.partitions) {
+      if (partition.freshCriticalUntil > now) this.#holders.add(partition);
+      else if (this.#holders.delete(partition)) this.counters.leasesLost += 1;
+    }
   }
 
   readonly #renewing = new Set<Subscriber>();

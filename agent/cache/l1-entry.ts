@@ -7,6 +7,9 @@ export interface Scope {
   cause: MissCause;
 }
 
+/** How an entry came into memory: read from Redis, written or filled by this agent, or brought by a change. */
+export type Origin = 'redis' | 'own' | 'event';
+
 /** An entry in memory. Values are never handed out for writing: they are encoded straight into answers. */
 export interface L1Entry {
   readonly version: string;
@@ -21,6 +24,9 @@ export interface L1Entry {
   readonly scope: Scope;
   readonly epoch: number;
   readonly weight: number;
+  /** Monotonic milliseconds at which it came, whole: a small integer takes no object of its own. */
+  readonly keptAt: number;
+  readonly origin: Origin;
 }
 
 /** Beside key, value and tags: the entry's object, its slots in map and list, the Buffer's own head. */

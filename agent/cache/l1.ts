@@ -4,7 +4,7 @@ import type { L1Policy } from '../../api/tier.ts';
 import type { MissCause } from '../analytics/departures.ts';
 import type { Entry } from '../l2/entry.ts';
 import { compareVersions } from '../l2/version.ts';
-import { type L1Entry, type Scope, weigh } from './l1-entry.ts';
+import { type L1Entry, type Origin, type Scope, weigh } from './l1-entry.ts';
 import { createStore } from './policy/create-store.ts';
 import type { BoundedStore } from './store.ts';
 
@@ -118,7 +118,15 @@ export class L1 {
    * since the entry was read.
    * @param ttlMs what is left of its life in L2; a full new life would double the staleness that was promised.
    */
-  set(namespace: string, key: string, partition: number, entry: Entry, ttlMs: number, now: number): void {
+  set(
+    namespace: string,
+    key: string,
+    partition: number,
+    entry: Entry,
+    ttlMs: number,
+    now: number,
+    origin: Origin = 'redis',
+  ): void {
     const state = this.#namespaces.get(namespace);
     const scope = state?.scopes[partition];
     if (state === undefined || scope === undefined) return;
@@ -143,6 +151,8 @@ export class L1 {
       scope,
       epoch: scope.epoch,
       weight,
+      keptAt: Math.floor(now),
+      origin,
     };
     this.#entries += 1;
     this.#bytes += weight;
@@ -152,17 +162,21 @@ export class L1 {
     this.#shrink();
   }
 
+  /** The entry if it has not been invalidated. No use of it. */
+  peek(namespace: string, key: string): L1Entry | undefined {
+    const entry = this.#namespaces.get(namespace)?.store.peek(key);
+    return entry === undefined || entry.epoch !== entry.scope.epoch ? undefined : entry;
+  }
+
   /** What a key's entry weighs; undefined where there is none. No use of it. */
   weightOf(namespace: string, key: string): number | undefined {
-    const entry = this.#namespaces.get(namespace)?.store.peek(key);
-    return entry === undefined || entry.epoch !== entry.scope.epoch ? undefined : entry.weight;
+    return this.peek(namespace, key)?.weight;
   }
 
   /** Whether a key has an entry that is older than a version and has not been invalidated. No use of it. */
   holdsOlder(namespace: string, key: string, version: string): boolean {
-    const entry = this.#namespaces.get(namespace)?.store.peek(key);
-    if (entry === undefined || entry.epoch !== entry.scope.epoch) return false;
-    return compareVersions(entry.version, version) < 0;
+    const entry = this.peek(namespace, key);
+    return entry !== undefined && compareVersions(entry.version, version) < 0;
   }
 
   /** Drops a key's entry if it is older than a version. */

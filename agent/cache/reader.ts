@@ -177,8 +177,7 @@ export class Reader {
     } catch {
       this.counters.l2Errors += 1;
     }
-    this.counters.degraded += 1;
-    return DEGRADED;
+    return this.#degraded(rules);
   }
 
   /** Later readers must not share a read that began before an invalidation that has been applied. */
@@ -195,7 +194,7 @@ export class Reader {
     const { l1, partitions, now } = this.#options;
     const place = partitions[partition];
     if (place === undefined || !place.current || compareVersions(place.applied, entry.version) > 0) return;
-    l1.set(rules.name, key, partition, entry, ttlMs, now());
+    l1.set(rules.name, key, partition, entry, ttlMs, now(), 'own');
   }
 
   /**
@@ -210,9 +209,14 @@ export class Reader {
     if (compareVersions(place.applied, entry.version) > 0) return false;
     if (!l1.holdsOlder(rules.name, key, entry.version)) return false;
     if (isQueued(partition, rules.name, key, entry.tags)) return false;
-    l1.set(rules.name, key, partition, entry, ttlMs, now());
+    l1.set(rules.name, key, partition, entry, ttlMs, now(), 'event');
     this.replaced += 1;
     return true;
+  }
+
+  /** Why a lookup now would not be answered with an entry of memory; undefined: it would. */
+  whyUnanswered(rules: Namespace, key: string, entry: L1Entry): MissCause | undefined {
+    return this.#whyNot({ rules, key, ...UNASKED }, entry, this.#options.now());
   }
 
   /** Why an entry in memory may not answer a lookup; undefined: it may. */
@@ -320,25 +324,25 @@ export class Reader {
       const { rules, key } = lookup;
       const reads = this.#options.analytics.reads(rules.name);
       const partition = this.#options.l2.partitionOf(rules.name, key);
-      if (this.#isDoubtful(lookup, partition, result.entry?.tags ?? [])) {
-        this.counters.degraded += 1;
-        return DEGRADED;
-      }
+      if (this.#isDoubtful(lookup, partition, result.entry?.tags ?? [])) return this.#degraded(rules);
       if (result.entry !== undefined) {
         this.counters.l2Hits += 1;
         reads.hits += 1;
+        reads.l2Hits += 1;
         const answer = toAnswer(result.entry, SOURCE.l2, result.ttlMs, lookup.wantTags);
         return result.leaseToken === '' ? answer : { ...answer, leaseToken: result.leaseToken };
       }
       if (result.unreadable) {
         this.counters.l2Errors += 1;
-        this.counters.degraded += 1;
-        return DEGRADED;
+        return this.#degraded(rules);
       }
       this.counters.l2Misses += 1;
       reads.misses += 1;
       const old = result.retryAfterMs > 0 ? this.#expired(lookup, result.head) : undefined;
-      if (old !== undefined) return old;
+      if (old !== undefined) {
+        reads.expiredGiven += 1;
+        return old;
+      }
       return miss(result.leaseToken, Math.min(result.retryAfterMs, RETRY_AFTER_MS));
     } catch {
       this.counters.l2Errors += 1;
@@ -346,16 +350,22 @@ export class Reader {
     }
   }
 
+  /** Go to the source of truth. */
+  #degraded(rules: Namespace): Answer {
+    this.counters.degraded += 1;
+    this.#options.analytics.reads(rules.name).degraded += 1;
+    return DEGRADED;
+  }
+
   /** Redis is out of reach: what memory holds may serve where the namespace allows it, and is marked. */
   #withoutL2({ rules, key, minVersion }: Lookup): Answer {
     const { l1, now } = this.#options;
     const entry = rules.critical || minVersion !== '' ? undefined : l1.get(rules.name, key);
     const time = now();
-    if (entry === undefined || time >= entry.endsAt + rules.staleIfErrorSeconds * 1000) {
-      this.counters.degraded += 1;
-      return DEGRADED;
-    }
+    if (entry === undefined || time >= entry.endsAt + rules.staleIfErrorSeconds * 1000)
+      return this.#degraded(rules);
     this.counters.staleServed += 1;
+    this.#options.analytics.reads(rules.name).staleGiven += 1;
     return { ...toAnswer(entry, SOURCE.l1, entry.endsAt - time, false), stale: true };
   }
 

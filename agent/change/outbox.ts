@@ -12,6 +12,8 @@ export interface OutboxOptions {
   readonly send: (part: ChangePart) => Promise<ChangeOutcome>;
   readonly log: Logger;
   readonly random: () => number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   /** Without one, what waits is lost with the process. */
   readonly journal?: OutboxJournal;
 }
@@ -27,6 +29,7 @@ interface Queue {
 interface Waiting {
   readonly part: ChangePart;
   readonly bytes: number;
+  readonly since: number;
 }
 
 /**
@@ -54,6 +57,13 @@ export class Outbox {
     return this.#bytes;
   }
 
+  /** How long the first in line has waited; 0 where nothing waits. What an earlier process left counts from the start of this one. */
+  get oldestAgeMs(): number {
+    let since = Number.POSITIVE_INFINITY;
+    for (const { items } of this.#queues.values()) since = Math.min(since, items[0]?.since ?? since);
+    return since === Number.POSITIVE_INFINITY ? 0 : this.#options.now() - since;
+  }
+
   /** Parts that have been sent from the queue since the start. */
   get sent(): number {
     return this.#sent;
@@ -70,10 +80,11 @@ export class Outbox {
     if (left.length > 0)
       this.#options.log.info({ waiting: left.length }, 'sending changes that an earlier run had queued');
     this.#items += left.length;
+    const since = this.#options.now();
     for (const part of left) {
       const bytes = weigh(part);
       this.#bytes += bytes;
-      this.#push({ part, bytes });
+      this.#push({ part, bytes, since });
     }
   }
 
@@ -94,7 +105,8 @@ export class Outbox {
 
   /** @throws AgentError EC_OUTBOX_FULL, when nothing of the change has been queued. */
   add(parts: readonly ChangePart[]): void {
-    const waiting = parts.map((part) => ({ part, bytes: weigh(part) }));
+    const since = this.#options.now();
+    const waiting = parts.map((part) => ({ part, bytes: weigh(part), since }));
     const bytes = waiting.reduce((sum, item) => sum + item.bytes, 0);
     const { maxItems, maxBytes } = this.#options;
     if (this.#items + parts.length > maxItems || this.#bytes + bytes > maxBytes) {

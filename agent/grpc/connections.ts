@@ -1,23 +1,9 @@
-import {
-  constants,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
-import { Server as NetServer, type Socket } from 'node:net';
+import { constants, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Server } from '@grpc/grpc-js';
-
-/** Why a connection, or a call on it, was ended by this side. */
-export const CONNECTION_ENDS = [
-  'too-many',
-  'made-room',
-  'no-handshake',
-  'slow-request',
-  'control-flood',
-  'protocol-error',
-  'aged',
-] as const;
-export type ConnectionEnd = (typeof CONNECTION_ENDS)[number];
+import type { Declarations } from '../metrics/declarations.ts';
+import { CONNECTION_ENDS, type Connection, type ConnectionEnd, callListener, isIdler } from './connection.ts';
+import { http2ServersOf } from './http2-servers.ts';
 
 export interface ConnectionsOptions {
   readonly maxConnections: number;
@@ -42,29 +28,6 @@ const AGE_GRACE_MS = 30_000;
  */
 const CONTROL_FRAMES_BUSY = 10_000;
 const CONTROL_FRAMES_IDLE = 100;
-
-interface Connection {
-  readonly key: string;
-  readonly address: string;
-  readonly socket: Socket;
-  readonly openedAt: number;
-  readonly endsAt: number;
-  session: ServerHttp2Session | undefined;
-  /** Whether the client has spoken HTTP/2. */
-  settled: boolean;
-  /** Calls that have one request; it must come in time. */
-  readonly calls: Set<ServerHttp2Stream>;
-  /** Of these, those whose request was not complete when last looked at, and since when. */
-  slow: Map<ServerHttp2Stream, number>;
-  streams: number;
-  /** Whether it ever had a call. */
-  used: boolean;
-  /** Calls begun since the last sweep. */
-  begun: number;
-  idleSince: number;
-  controlFrames: number;
-  closing: boolean;
-}
 
 /**
  * The connections of the gRPC port: how many there are, and what each may cost. grpc-js bounds messages and streams, Node the
@@ -115,6 +78,16 @@ export class Connections {
       endings.delete(end);
       if (endings.size === 0) this.#endings.delete(peer);
     };
+  }
+
+  declare(metrics: Declarations): void {
+    metrics.gauge('grpc_connections', 'Connections to the gRPC port.', () => this.size);
+    metrics.counters(
+      'grpc_connections_ended',
+      'Connections that the agent ended, and calls that it ended because their request did not come in time, by reason.',
+      ['reason'],
+      () => CONNECTION_ENDS.map((reason) => [{ reason }, this.ends[reason]] as const),
+    );
   }
 
   /** To be called once a second: what is slow, old or noisy has to go. */
@@ -215,35 +188,7 @@ export class Connections {
       this.#noteControlFrame(connection);
     });
     session.on('ping', () => this.#noteControlFrame(connection));
-    session.on('stream', this.#streamListener(connection));
-  }
-
-  /** Runs for every call: so nothing is made here for each. */
-  #streamListener(connection: Connection) {
-    const { streamingPaths, now } = this.#options;
-    const { calls } = connection;
-    const rest = (): void => {
-      if (connection.streams === 0 && calls.size === 0) connection.idleSince = now();
-    };
-    const streamEnded = (): void => {
-      connection.streams -= 1;
-      rest();
-    };
-    function callEnded(this: ServerHttp2Stream): void {
-      calls.delete(this);
-      rest();
-    }
-    return (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
-      connection.begun += 1;
-      connection.used = true;
-      if (streamingPaths.has(String(headers[':path']))) {
-        connection.streams += 1;
-        stream.on('close', streamEnded);
-      } else {
-        calls.add(stream);
-        stream.on('close', callEnded);
-      }
-    };
+    session.on('stream', callListener(connection, this.#options.streamingPaths, this.#options.now));
   }
 
   #noteControlFrame(connection: Connection): void {
@@ -290,21 +235,4 @@ export class Connections {
       }
     }
   }
-}
-
-function isIdler(one: Connection, other: Connection): boolean {
-  return one.used === other.used ? one.idleSince < other.idleSince : !one.used;
-}
-
-/**
- * grpc-js offers no way to its HTTP/2 servers, and so none to their connections. This looks where it keeps them; a release that
- * keeps them elsewhere is refused, because the port would be unprotected without anybody noticing.
- */
-function http2ServersOf(server: Server): NetServer[] {
-  const known: unknown = Reflect.get(server, 'http2Servers');
-  const servers = known instanceof Map ? [...known.keys()] : [];
-  const found = servers.filter((one): one is NetServer => one instanceof NetServer);
-  if (found.length === 0)
-    throw new Error('grpc-js does not keep its HTTP/2 servers in http2Servers any more');
-  return found;
 }

@@ -1,5 +1,7 @@
 import type { BatchGetRequest, BatchGetResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import type { Answer, PartAnswers } from '../cache/answer.ts';
+import type { CallRecorder } from '../metrics/call-durations.ts';
+import { statusName } from './status.ts';
 import type { Turns } from './turns.ts';
 
 /** What of a bidirectional call is used. */
@@ -18,6 +20,8 @@ export interface LookupStreamOptions {
   /** Answers lookups; those that are refused have a refusal for an answer. @throws what refuses the whole batch. */
   readonly answer: (request: BatchGetRequest) => PartAnswers;
   readonly refusal: (error: unknown) => NonNullable<BatchGetResponse['refusal']>;
+  /** Takes down how long batches took, from when they were begun. */
+  readonly recording?: { readonly recorder: CallRecorder; readonly now: () => number };
   /** Told once, when the stream is over for good. */
   readonly closed: () => void;
 }
@@ -96,15 +100,19 @@ export class LookupStream {
 
   #begin(request: BatchGetRequest): void {
     const { id, items, split } = request;
+    const { recording } = this.#options;
+    const since = recording === undefined ? 0 : recording.now();
     let parts: PartAnswers;
     try {
       parts = this.#options.answer(request);
     } catch (error) {
+      recording?.recorder.failed(statusName(error), recording.now() - since);
       this.#send({ id, items: [], places: [], refusal: this.#options.refusal(error) });
       return;
     }
     const { answers, missing, rest } = parts;
     if (rest === undefined) {
+      recording?.recorder.answered(recording.now() - since);
       this.#send({ id, items: present(answers), places: [], refusal: undefined });
       return;
     }
@@ -112,8 +120,12 @@ export class LookupStream {
     if (apart) this.#sendThere(id, answers);
     this.#waiting += missing.length;
     rest.then(
-      (found) => this.#land(id, found, missing, apart ? undefined : answers),
+      (found) => {
+        recording?.recorder.answered(recording.now() - since);
+        this.#land(id, found, missing, apart ? undefined : answers);
+      },
       (error: unknown) => {
+        recording?.recorder.failed(statusName(error), recording.now() - since);
         this.#settle(missing.length);
         this.#send({ id, items: [], places: [...missing], refusal: this.#options.refusal(error) });
       },

@@ -12,8 +12,13 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
-import type { PortLimits } from '../../api/security.ts';
-import type { StatsRequest, StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import type { PortLimits } from '../../api/port-limits.ts';
+import type {
+  ExplainRequest,
+  ExplainResponse,
+  StatsRequest,
+  StatsResponse,
+} from '../../proto/gen/edgecache/v1/edgecache.ts';
 import {
   type BatchGetRequest,
   type BatchGetResponse,
@@ -25,13 +30,14 @@ import {
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { refused } from '../cache/answer.ts';
 import { messageOf } from '../errors.ts';
+import type { CallDurations } from '../metrics/call-durations.ts';
 import type { Service } from '../service.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import { encodeBatch } from './batch-encoder.ts';
 import { Connections } from './connections.ts';
 import { listen } from './listen.ts';
-import { LookupStream } from './lookup-stream.ts';
-import { codeOf, toRefusal, toServiceError } from './status.ts';
+import { LookupStream, type LookupStreamOptions } from './lookup-stream.ts';
+import { codeOf, statusName, toRefusal, toServiceError } from './status.ts';
 import { Turns } from './turns.ts';
 import { serveFollow, serveWatch } from './watch-stream.ts';
 
@@ -48,6 +54,9 @@ export interface GrpcServerOptions {
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
+  /** Takes down how long calls took. */
+  readonly calls?: CallDurations | undefined;
+  readonly explain: (request: ExplainRequest) => Promise<ExplainResponse>;
   readonly log: Logger;
 }
 
@@ -84,12 +93,16 @@ export class GrpcServer {
   readonly #lookups = new Set<LookupStream>();
   readonly connections: Connections;
   #sweeper: NodeJS.Timeout | undefined;
+  /** How Lookup streams take down their batches, where anybody wants to know. */
+  readonly #recording: Pick<LookupStreamOptions, 'recording'>;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
     const { limits } = options;
     this.#metadata.set(NODE_METADATA, options.nodeId);
     this.#metadata.set(AGENT_METADATA, options.agentId);
+    const recorder = options.calls?.recorder('Lookup');
+    this.#recording = recorder === undefined ? {} : { recording: { recorder, now: options.now } };
     this.#turns = new Turns({ budgetMs: TURNS_MS, now: options.now, schedule: (run) => setImmediate(run) });
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
@@ -144,10 +157,10 @@ export class GrpcServer {
   }
 
   #implementation(): EdgeCacheServer {
-    const { service, stats } = this.#options;
+    const { service, stats, explain } = this.#options;
     return {
-      get: this.#unary((request) => service.get(request)),
-      batchGet: this.#unary((request) => {
+      get: this.#unary('Get', (request) => service.get(request)),
+      batchGet: this.#unary('BatchGet', (request) => {
         const items = service.getMany(request.items, request);
         const respond = (answers: BatchGetResponse['items']): BatchGetResponse => ({
           id: request.id,
@@ -157,12 +170,13 @@ export class GrpcServer {
         });
         return Array.isArray(items) ? respond(items) : items.then(respond);
       }),
-      put: this.#unary((request) => service.put(request)),
-      invalidate: this.#unary((request) => service.invalidate(request)),
-      publish: this.#unary((request) => service.publish(request)),
-      fill: this.#unary((request) => service.fill(request)),
-      release: this.#unary((request) => service.release(request)),
-      stats: this.#unary((request) => stats(request)),
+      put: this.#unary('Put', (request) => service.put(request)),
+      invalidate: this.#unary('Invalidate', (request) => service.invalidate(request)),
+      publish: this.#unary('Publish', (request) => service.publish(request)),
+      fill: this.#unary('Fill', (request) => service.fill(request)),
+      release: this.#unary('Release', (request) => service.release(request)),
+      stats: this.#unary('Stats', (request) => stats(request)),
+      explain: this.#unary('Explain', (request) => explain(request)),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),
       follow: (call) => this.#follow(call),
@@ -182,6 +196,7 @@ export class GrpcServer {
       answer: ({ items, wantTags, refreshBelowMs }) =>
         service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) }),
       refusal: refuse,
+      ...this.#recording,
       closed: () => {
         this.#lookups.delete(stream);
         untrack();
@@ -221,24 +236,35 @@ export class GrpcServer {
   }
 
   #unary<Request, Response>(
+    method: string,
     answer: (request: Request) => Response | Promise<Response>,
   ): handleUnaryCall<Request, Response> {
     const metadata = this.#metadata;
-    const fail = (error: unknown, callback: sendUnaryData<Response>) => this.#fail(error, callback);
+    const { now, calls } = this.#options;
+    const recorder = calls?.recorder(method);
+    const fail = (error: unknown, callback: sendUnaryData<Response>, since: number) => {
+      recorder?.failed(statusName(error), now() - since);
+      this.#fail(error, callback);
+    };
     return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
+      const since = recorder === undefined ? 0 : now();
       call.sendMetadata(metadata);
       try {
         const response = answer(call.request);
         if (!(response instanceof Promise)) {
+          recorder?.answered(now() - since);
           callback(null, response);
           return;
         }
         response.then(
-          (value) => callback(null, value),
-          (error: unknown) => fail(error, callback),
+          (value) => {
+            recorder?.answered(now() - since);
+            callback(null, value);
+          },
+          (error: unknown) => fail(error, callback, since),
         );
       } catch (error) {
-        fail(error, callback);
+        fail(error, callback, since);
       }
     };
   }

@@ -30,6 +30,12 @@ export function toServiceError(error: unknown): ServiceError {
   });
 }
 
+/** Name of the status that a caller gets for an error, such as NOT_FOUND. */
+export function statusName(error: unknown): string {
+  const code = codeOf(error);
+  return status[code === undefined ? status.INTERNAL : STATUS[code]];
+}
+
 /** The same, for one of many that travel together. */
 export function toRefusal(error: unknown): Refusal {
   const code = codeOf(error);

@@ -2,7 +2,8 @@ import type { Registry } from 'prom-client';
 import { SIGNATURE_HEADER } from '../../api/reload.ts';
 import type { Reloads } from '../reload.ts';
 import { collectStats, healthOf, type StatsSources } from '../stats.ts';
-import type { HttpRoute, PostRequest } from './server.ts';
+import { expose } from './exposition.ts';
+import type { HttpRoute, HttpServerOptions, PostRequest } from './server.ts';
 
 export interface RouteOptions {
   readonly sources: StatsSources;
@@ -17,7 +18,7 @@ export function agentRoutes({
   registry,
   ready,
   metrics,
-}: RouteOptions): Record<string, () => HttpRoute | Promise<HttpRoute>> {
+}: RouteOptions): HttpServerOptions['routes'] {
   return {
     // Alive means that the process answers: a Redis that is gone is not mended by killing agents.
     '/healthz': () => text(200, 'ok\n'),
@@ -29,11 +30,7 @@ export function agentRoutes({
     }),
     ...(metrics
       ? {
-          '/metrics': async () => ({
-            status: 200,
-            type: registry.contentType,
-            body: await registry.metrics(),
-          }),
+          '/metrics': async ({ accept }) => ({ status: 200, ...(await expose(registry, accept)) }),
         }
       : {}),
   };

@@ -21,7 +21,7 @@ export interface PostRequest {
 
 export interface HttpServerOptions {
   readonly address: string;
-  readonly routes: Readonly<Record<string, () => HttpRoute | Promise<HttpRoute>>>;
+  readonly routes: Readonly<Record<string, (headers: IncomingHttpHeaders) => HttpRoute | Promise<HttpRoute>>>;
   readonly posts: Readonly<Record<string, (request: PostRequest) => HttpRoute>>;
 }
 
@@ -95,7 +95,7 @@ export class HttpServer {
     const route = routes[path];
     if (route === undefined) return plain(404, `no such page; there are ${Object.keys(routes).join(', ')}\n`);
     if (method !== 'GET' && method !== 'HEAD') return plain(405, 'only GET\n');
-    return route();
+    return route(headers);
   }
 }
 

@@ -10,6 +10,7 @@ declare module 'ioredis' {
     ecRelease(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecUsage(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecHot(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecExplain(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecHead(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
   }
 }
@@ -26,6 +27,7 @@ const SCRIPTS = {
   ecForget: read('forget'),
   ecRelease: read('release'),
   ecHot: read('hot'),
+  ecExplain: `${LIB}\n${read('explain')}`,
   ecHead: `${LIB}\n${read('head')}`,
 };
 

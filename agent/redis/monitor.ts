@@ -26,6 +26,8 @@ export interface RedisMonitorOptions {
 export class RedisMonitor {
   /** Of the fullest master. */
   memory: RedisMemory | undefined;
+  /** Memory of each master, as of the last look that was answered. */
+  masters: readonly RedisMemory[] = [];
   /** Settings on which promises fail, as of the last look that was answered. */
   problems: readonly RedisProblem[] = [];
   /** Of each namespace in Redis, as of the last look that was answered. */
@@ -66,6 +68,7 @@ export class RedisMonitor {
     this.#looking = true;
     try {
       const masters = await readMemory(connections.next());
+      this.masters = masters;
       this.memory = fullest(masters);
       this.problems = checkRedisMemory(masters, limitBytes());
       this.#tell(this.problems);

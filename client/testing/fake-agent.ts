@@ -14,6 +14,7 @@ import {
   ChangeResponse_State,
   EdgeCacheService,
   type Event,
+  ExplainResponse,
   type FillRequest,
   type FillResponse,
   type FollowRequest,
@@ -72,6 +73,7 @@ export class FakeAgent {
       publish: agent.#serve('publish', ({ event }: { event?: Event | undefined }) => agent.#publish(event)),
       fill: agent.#serve('fill', (request: FillRequest) => agent.#fill(request)),
       release: agent.#serve('release', (request: ReleaseRequest) => agent.#release(request)),
+      explain: agent.#serve('explain', () => ExplainResponse.create({ nodeId: 'fake' })),
       ...(streams ? agent.#streams() : {}),
       stats: agent.#serve('stats', () => StatsResponse.create({ nodeId: 'fake', status: 'healthy' })),
     });

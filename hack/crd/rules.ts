@@ -11,6 +11,7 @@ export const EXTENSIONS: Readonly<Record<string, Readonly<Record<string, unknown
   'redis.nodes': { 'x-kubernetes-list-type': 'atomic' },
   'redis.passwordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
   'networkPolicy.clientNamespaces': { 'x-kubernetes-list-type': 'set' },
+  'networkPolicy.clientCidrs': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.metricsNamespaces': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.redisPorts': { 'x-kubernetes-list-type': 'set' },
 };

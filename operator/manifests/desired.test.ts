@@ -22,7 +22,12 @@ const everything = {
   imagePullSecrets: [{ name: 'pull' }],
   rollout: { maxSurge: 1, minReadySeconds: 10 },
   access: { mode: 'PreferSameNode' },
-  networkPolicy: { clientNamespaces: ['web'], metricsNamespaces: ['prom'], redisPorts: [7001] },
+  networkPolicy: {
+    clientNamespaces: ['web'],
+    clientCidrs: ['10.20.0.0/16', '2001:db8::/32'],
+    metricsNamespaces: ['prom'],
+    redisPorts: [7001],
+  },
   monitoring: { labels: { release: 'prometheus' }, intervalSeconds: 5 },
 };
 
@@ -96,5 +101,22 @@ describe('what a tier stands for', () => {
     const policy = (networkPolicy: object) => ofKind(childrenOf({ networkPolicy }), 'NetworkPolicy');
     expect(policy({ policy: 'None' })).toBeUndefined();
     expect(JSON.stringify(policy({ clientNamespaces: ['*'] }))).toContain('"namespaceSelector":{}');
+  });
+
+  test('lets ranges of addresses ask, and nothing but ask', () => {
+    const policy = ofKind(
+      childrenOf({ networkPolicy: { clientCidrs: ['10.0.0.0/8', '10.0.0.0/8'] } }),
+      'NetworkPolicy',
+    );
+    const rules = fieldAt(policy, 'spec', 'ingress');
+    const withRange = Array.isArray(rules)
+      ? rules.filter((rule) => JSON.stringify(rule).includes('10.0.0.0/8'))
+      : [];
+    expect(withRange).toEqual([
+      expect.objectContaining({
+        from: expect.arrayContaining([{ ipBlock: { cidr: '10.0.0.0/8' } }]),
+        ports: [{ protocol: 'TCP', port: 7480 }],
+      }),
+    ]);
   });
 });

@@ -28,12 +28,13 @@ export function buildNetworkPolicy(context: BuildContext): KubeObject {
 }
 
 function ingressRules({ tier, settings }: BuildContext): object[] {
-  const { clientNamespaces, metricsNamespaces } = tier.spec.networkPolicy;
+  const { clientNamespaces, clientCidrs, metricsNamespaces } = tier.spec.networkPolicy;
   // The operator reads statistics over gRPC and hands over configuration over HTTP.
   const operator = peers([settings.operatorNamespace]);
   const clients = clientNamespaces.includes('*') ? [{ namespaceSelector: {} }] : peers(clientNamespaces);
+  const ranges = [...new Set(clientCidrs)].map((range) => ({ ipBlock: { cidr: range } }));
   return [
-    { from: [sameNamespace, ...operator, ...clients], ports: [tcp(GRPC_PORT)] },
+    { from: [sameNamespace, ...operator, ...clients, ...ranges], ports: [tcp(GRPC_PORT)] },
     { from: [sameNamespace, ...operator, ...peers(metricsNamespaces)], ports: [tcp(HTTP_PORT)] },
   ];
 }

@@ -54,6 +54,6 @@ it('entries live longer where they are hot and do not change, shorter where they
   expect(a?.shorter).toBeGreaterThanOrEqual(1);
   expect(b).toBeUndefined();
   expect(await (await http('/metrics')).text()).toMatch(
-    /edgecache_adaptive_ttl_entries_total\{namespace="a",ttl="longer"\} [1-9]/,
+    /edgecache_adaptive_ttl_entries_total\{cache_namespace="a",ttl="longer"\} [1-9]/,
   );
 });

@@ -51,7 +51,7 @@ it('an agent says what is hot, what is large, why memory did not answer and what
   expect((await client.stats()).analytics?.hottest).toEqual([]);
   expect(namespaces.map(({ name }) => name)).toEqual(['a', 'short']);
   const metrics = await (await http('/metrics')).text();
-  expect(metrics).toContain('edgecache_l1_misses_by_cause_total{namespace="short",cause="expired"} 1');
+  expect(metrics).toContain('edgecache_l1_misses_by_cause_total{cache_namespace="short",cause="expired"} 1');
   expect(metrics).toContain('edgecache_l1_invalidations_by_type_total{event_type="price_moved"} 2');
   expect(metrics).toMatch(/edgecache_l1_what_if_hit_ratio\{size="2"\} 0\.\d+/);
 });

@@ -54,7 +54,8 @@ describe('the gRPC port under attack', () => {
     return Number(line?.split(' ').at(-1));
   }
   const ended = (reason: string) => metric('edgecache_grpc_connections_ended_total', `{reason="${reason}"}`);
-  const answers = async () => expect((await client.get('ns', 'k', { codec: anyJson })).value).toBe('v');
+  const answers = async () =>
+    expect(await client.get('ns', 'k', { codec: anyJson })).toMatchObject({ value: 'v' });
 
   /** Sends the same over and over until it is thrown out. */
   async function flood(make: (stream: number) => Buffer): Promise<void> {

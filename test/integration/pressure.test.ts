@@ -34,7 +34,7 @@ it('an agent whose memory runs short keeps less, says so, and goes on answering'
     expect(await client.get(NAMESPACE, `k${i}`)).toMatchObject({ status: 'hit', value: i });
   expect((await client.stats()).l1).toMatchObject({ entries: 300, maxEntries: 300 });
   const metrics = await (await http('/metrics')).text();
-  expect(metrics).toContain('edgecache_l1_size_share 0.75');
+  expect(metrics).toContain('edgecache_l1_size_ratio 0.75');
   expect(metrics).toContain('edgecache_memory_pressure_steps_total 1');
   expect(metrics).toContain('edgecache_memory_used_ratio{of="cgroup"} 0.8');
   expect(agent.ready).toBe(true);

@@ -45,7 +45,7 @@ it('tells what namespaces take in Redis, and keeps them within their limits', as
   expect(a.l2Bytes).toBeLessThanOrEqual(1_000_000);
   expect(a.l2Bytes).toBeGreaterThan(700_000);
   expect(a.l2Evictions).toBe(1_200 - a.l2Entries);
-  expect(await metrics()).toContain(`edgecache_l2_evictions_total{namespace="a"} ${a.l2Evictions}`);
+  expect(await metrics()).toContain(`edgecache_l2_evictions_total{cache_namespace="a"} ${a.l2Evictions}`);
 });
 
 async function namespaceStats(name: string) {

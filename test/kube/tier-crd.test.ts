@@ -109,7 +109,12 @@ describe.skipIf(binaries === undefined)('the CRD on a real API server', () => {
       imagePullSecrets: [{ name: 'pull' }],
       rollout: { maxSurge: '25%' },
       access: { mode: 'PreferSameNode' },
-      networkPolicy: { clientNamespaces: ['*'], metricsNamespaces: [], redisPorts: [7000] },
+      networkPolicy: {
+        clientNamespaces: ['*'],
+        clientCidrs: ['10.0.0.0/8', '::/0'],
+        metricsNamespaces: [],
+        redisPorts: [7000],
+      },
       monitoring: { serviceMonitor: 'Never', labels: { release: 'prometheus' } },
     });
     expect(parseTier(await dryRun(tierOf(spec))).spec).toEqual(parseTier(tierOf(spec)).spec);

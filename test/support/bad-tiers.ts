@@ -196,4 +196,9 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     good({ networkPolicy: { clientNamespaces: ['Shop'] } }),
     'must be the name of a namespace, or "*" for all',
   ],
+  [
+    'a client range without a length',
+    good({ networkPolicy: { clientCidrs: ['10.0.0.0'] } }),
+    'must be a range of addresses, such as 10.20.0.0/16 or 2001:db8::/32',
+  ],
 ];

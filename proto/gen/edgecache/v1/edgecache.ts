@@ -446,6 +446,169 @@ export interface StatsResponse_Analytics_SizePoint {
   l1HitRatio: number;
 }
 
+export interface ExplainRequest {
+  namespace: string;
+  key: string;
+  /** how many events of the partition's log to look through, newest first, up to 20000; 0: none */
+  logEvents: number;
+  /** that the entry has or had, where this agent may not know them; those that it knows are added */
+  tags: string[];
+  /** name the agents that may hold entries of the partition */
+  wantAgents: boolean;
+}
+
+export interface ExplainResponse {
+  nodeId: string;
+  /** of this process */
+  agentId: string;
+  partition: number;
+  rules:
+    | ExplainResponse_Rules
+    | undefined;
+  /** missing: nothing of the key is held */
+  memory: ExplainResponse_Memory | undefined;
+  freshness:
+    | ExplainResponse_Freshness
+    | undefined;
+  /** a change that concerns it was accepted here, and not sent yet */
+  queued: boolean;
+  /** missing: Redis did not answer; see redis_error */
+  redis: ExplainResponse_Redis | undefined;
+  redisError: string;
+  /** with log_events; missing: it could not be read; see log_error */
+  log: ExplainResponse_Log | undefined;
+  logError: string;
+}
+
+/** Of the namespace. */
+export interface ExplainResponse_Rules {
+  critical: boolean;
+  eventDriven: boolean;
+  ttlMs: number;
+  l1TtlMs: number;
+}
+
+/** As this agent's memory has it. Looking at it is no use of it. */
+export interface ExplainResponse_Memory {
+  version: string;
+  /** what is known is that the source has no such thing */
+  absent: boolean;
+  tags: string[];
+  /** of the value */
+  bytes: number;
+  /** what it counts for */
+  weight: number;
+  /** since it came into memory */
+  heldMs: number;
+  /** how it came: redis (read), own (this agent wrote or filled it), event (a change brought it) */
+  origin: string;
+  /** until memory no longer answers with it; negative: since */
+  freshMs: number;
+  /** until it ends in Redis, as far as this agent knows; negative: since */
+  leftMs: number;
+  /** why a lookup now would not be answered with it: expired, unproven; empty: it would */
+  unansweredBecause: string;
+}
+
+/** What the agent knows of the partition's events. */
+export interface ExplainResponse_Freshness {
+  /** how much longer it has proof that it has missed nothing; 0: it has none */
+  leaseMs: number;
+  maxStalenessMs: number;
+  /** whether its place in the log is known, and no gap is open */
+  current: boolean;
+  /** after Redis was out of reach: how much longer critical namespaces wait for what was queued */
+  settlingMs: number;
+  /** newest event received, and applied to memory */
+  received: string;
+  applied: string;
+  /** received, and not yet applied */
+  pending: number;
+}
+
+export interface ExplainResponse_Redis {
+  /** newest event of the partition; empty: there is no log */
+  head: string;
+  headEventId: string;
+  /** Redis' clock at this answer */
+  clockUs: number;
+  /** from the look into memory to this answer */
+  askedMs: number;
+  /** missing: there is none */
+  stored:
+    | ExplainResponse_Stored
+    | undefined;
+  /** one of the markers is newer: what is stored is not answered any more */
+  invalidated: boolean;
+  markers: ExplainResponse_Marker[];
+  /** missing: nobody is loading */
+  lease:
+    | ExplainResponse_Lease
+    | undefined;
+  /** registered with the partition: they may hold its entries */
+  agents: number;
+  /** with want_agents */
+  agentIds: string[];
+}
+
+export interface ExplainResponse_Stored {
+  /** empty: something that this agent cannot read */
+  version: string;
+  ttlMs: number;
+  /** in Redis, with its header */
+  bytes: number;
+  /** 1: absent, 2: compressed */
+  flags: number;
+  tags: string[];
+}
+
+/** Everything older than the version is invalid. */
+export interface ExplainResponse_Marker {
+  /** empty: of the whole namespace */
+  tag: string;
+  version: string;
+  ttlMs: number;
+  /** than what is stored */
+  newer: boolean;
+}
+
+/** Somebody loads the entry: for the first time, or anew before it ends. */
+export interface ExplainResponse_Lease {
+  since: string;
+  leftMs: number;
+  refresh: boolean;
+}
+
+export interface ExplainResponse_Log {
+  scanned: number;
+  /** everything that the log still has was looked through */
+  complete: boolean;
+  /** version of the oldest event that was */
+  oldest: string;
+  /** of the key, among them */
+  writes: number;
+  /** that concern it */
+  invalidations: number;
+  /** that concern it, newest first, up to 10 */
+  events: ExplainResponse_Event[];
+}
+
+export interface ExplainResponse_Event {
+  version: string;
+  eventId: string;
+  eventType: string;
+  /** put, key, tag, namespace, or maybe_tag: by a tag, where it is not known which the entry had */
+  effect: string;
+  tag: string;
+  reason: string;
+  sourceNode: string;
+  resourceId: string;
+  /** as the sender's clock had it, in seconds since 1970 */
+  timestamp: number;
+  /** by Redis' clock */
+  loggedAtUs: number;
+}
+
 function createBaseGetRequest(): GetRequest {
   return { namespace: "", key: "", minToken: "", wantLease: false };
 }
@@ -4630,6 +4793,1438 @@ export const StatsResponse_Analytics_SizePoint: MessageFns<StatsResponse_Analyti
   },
 };
 
+function createBaseExplainRequest(): ExplainRequest {
+  return { namespace: "", key: "", logEvents: 0, tags: [], wantAgents: false };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.logEvents !== 0) {
+      writer.uint32(24).uint32(message.logEvents);
+    }
+    for (const v of message.tags) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.wantAgents !== false) {
+      writer.uint32(40).bool(message.wantAgents);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.logEvents = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.wantAgents = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainRequest>): ExplainRequest {
+    return ExplainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
+    const message = createBaseExplainRequest();
+    message.namespace = object.namespace ?? "";
+    message.key = object.key ?? "";
+    message.logEvents = object.logEvents ?? 0;
+    message.tags = object.tags?.map((e) => e) || [];
+    message.wantAgents = object.wantAgents ?? false;
+    return message;
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return {
+    nodeId: "",
+    agentId: "",
+    partition: 0,
+    rules: undefined,
+    memory: undefined,
+    freshness: undefined,
+    queued: false,
+    redis: undefined,
+    redisError: "",
+    log: undefined,
+    logError: "",
+  };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.agentId !== "") {
+      writer.uint32(18).string(message.agentId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(24).uint32(message.partition);
+    }
+    if (message.rules !== undefined) {
+      ExplainResponse_Rules.encode(message.rules, writer.uint32(34).fork()).join();
+    }
+    if (message.memory !== undefined) {
+      ExplainResponse_Memory.encode(message.memory, writer.uint32(42).fork()).join();
+    }
+    if (message.freshness !== undefined) {
+      ExplainResponse_Freshness.encode(message.freshness, writer.uint32(50).fork()).join();
+    }
+    if (message.queued !== false) {
+      writer.uint32(56).bool(message.queued);
+    }
+    if (message.redis !== undefined) {
+      ExplainResponse_Redis.encode(message.redis, writer.uint32(66).fork()).join();
+    }
+    if (message.redisError !== "") {
+      writer.uint32(74).string(message.redisError);
+    }
+    if (message.log !== undefined) {
+      ExplainResponse_Log.encode(message.log, writer.uint32(82).fork()).join();
+    }
+    if (message.logError !== "") {
+      writer.uint32(90).string(message.logError);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partition = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rules = ExplainResponse_Rules.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.memory = ExplainResponse_Memory.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.freshness = ExplainResponse_Freshness.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.queued = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.redis = ExplainResponse_Redis.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.redisError = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.log = ExplainResponse_Log.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.logError = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse>): ExplainResponse {
+    return ExplainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse>): ExplainResponse {
+    const message = createBaseExplainResponse();
+    message.nodeId = object.nodeId ?? "";
+    message.agentId = object.agentId ?? "";
+    message.partition = object.partition ?? 0;
+    message.rules = (object.rules !== undefined && object.rules !== null)
+      ? ExplainResponse_Rules.fromPartial(object.rules)
+      : undefined;
+    message.memory = (object.memory !== undefined && object.memory !== null)
+      ? ExplainResponse_Memory.fromPartial(object.memory)
+      : undefined;
+    message.freshness = (object.freshness !== undefined && object.freshness !== null)
+      ? ExplainResponse_Freshness.fromPartial(object.freshness)
+      : undefined;
+    message.queued = object.queued ?? false;
+    message.redis = (object.redis !== undefined && object.redis !== null)
+      ? ExplainResponse_Redis.fromPartial(object.redis)
+      : undefined;
+    message.redisError = object.redisError ?? "";
+    message.log = (object.log !== undefined && object.log !== null)
+      ? ExplainResponse_Log.fromPartial(object.log)
+      : undefined;
+    message.logError = object.logError ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Rules(): ExplainResponse_Rules {
+  return { critical: false, eventDriven: false, ttlMs: 0, l1TtlMs: 0 };
+}
+
+export const ExplainResponse_Rules: MessageFns<ExplainResponse_Rules> = {
+  encode(message: ExplainResponse_Rules, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.critical !== false) {
+      writer.uint32(8).bool(message.critical);
+    }
+    if (message.eventDriven !== false) {
+      writer.uint32(16).bool(message.eventDriven);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(24).uint32(message.ttlMs);
+    }
+    if (message.l1TtlMs !== 0) {
+      writer.uint32(32).uint32(message.l1TtlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Rules {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Rules();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.critical = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.eventDriven = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ttlMs = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.l1TtlMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Rules>): ExplainResponse_Rules {
+    return ExplainResponse_Rules.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Rules>): ExplainResponse_Rules {
+    const message = createBaseExplainResponse_Rules();
+    message.critical = object.critical ?? false;
+    message.eventDriven = object.eventDriven ?? false;
+    message.ttlMs = object.ttlMs ?? 0;
+    message.l1TtlMs = object.l1TtlMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Memory(): ExplainResponse_Memory {
+  return {
+    version: "",
+    absent: false,
+    tags: [],
+    bytes: 0,
+    weight: 0,
+    heldMs: 0,
+    origin: "",
+    freshMs: 0,
+    leftMs: 0,
+    unansweredBecause: "",
+  };
+}
+
+export const ExplainResponse_Memory: MessageFns<ExplainResponse_Memory> = {
+  encode(message: ExplainResponse_Memory, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.absent !== false) {
+      writer.uint32(16).bool(message.absent);
+    }
+    for (const v of message.tags) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(32).uint64(message.bytes);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(40).uint64(message.weight);
+    }
+    if (message.heldMs !== 0) {
+      writer.uint32(48).uint64(message.heldMs);
+    }
+    if (message.origin !== "") {
+      writer.uint32(58).string(message.origin);
+    }
+    if (message.freshMs !== 0) {
+      writer.uint32(64).sint64(message.freshMs);
+    }
+    if (message.leftMs !== 0) {
+      writer.uint32(72).sint64(message.leftMs);
+    }
+    if (message.unansweredBecause !== "") {
+      writer.uint32(82).string(message.unansweredBecause);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Memory {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Memory();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.absent = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.weight = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.heldMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.origin = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.freshMs = longToNumber(reader.sint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.leftMs = longToNumber(reader.sint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.unansweredBecause = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Memory>): ExplainResponse_Memory {
+    return ExplainResponse_Memory.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Memory>): ExplainResponse_Memory {
+    const message = createBaseExplainResponse_Memory();
+    message.version = object.version ?? "";
+    message.absent = object.absent ?? false;
+    message.tags = object.tags?.map((e) => e) || [];
+    message.bytes = object.bytes ?? 0;
+    message.weight = object.weight ?? 0;
+    message.heldMs = object.heldMs ?? 0;
+    message.origin = object.origin ?? "";
+    message.freshMs = object.freshMs ?? 0;
+    message.leftMs = object.leftMs ?? 0;
+    message.unansweredBecause = object.unansweredBecause ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Freshness(): ExplainResponse_Freshness {
+  return { leaseMs: 0, maxStalenessMs: 0, current: false, settlingMs: 0, received: "", applied: "", pending: 0 };
+}
+
+export const ExplainResponse_Freshness: MessageFns<ExplainResponse_Freshness> = {
+  encode(message: ExplainResponse_Freshness, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.leaseMs !== 0) {
+      writer.uint32(8).uint32(message.leaseMs);
+    }
+    if (message.maxStalenessMs !== 0) {
+      writer.uint32(16).uint32(message.maxStalenessMs);
+    }
+    if (message.current !== false) {
+      writer.uint32(24).bool(message.current);
+    }
+    if (message.settlingMs !== 0) {
+      writer.uint32(32).uint32(message.settlingMs);
+    }
+    if (message.received !== "") {
+      writer.uint32(42).string(message.received);
+    }
+    if (message.applied !== "") {
+      writer.uint32(50).string(message.applied);
+    }
+    if (message.pending !== 0) {
+      writer.uint32(56).uint32(message.pending);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Freshness {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Freshness();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.leaseMs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxStalenessMs = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.current = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.settlingMs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.received = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.applied = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.pending = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Freshness>): ExplainResponse_Freshness {
+    return ExplainResponse_Freshness.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Freshness>): ExplainResponse_Freshness {
+    const message = createBaseExplainResponse_Freshness();
+    message.leaseMs = object.leaseMs ?? 0;
+    message.maxStalenessMs = object.maxStalenessMs ?? 0;
+    message.current = object.current ?? false;
+    message.settlingMs = object.settlingMs ?? 0;
+    message.received = object.received ?? "";
+    message.applied = object.applied ?? "";
+    message.pending = object.pending ?? 0;
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Redis(): ExplainResponse_Redis {
+  return {
+    head: "",
+    headEventId: "",
+    clockUs: 0,
+    askedMs: 0,
+    stored: undefined,
+    invalidated: false,
+    markers: [],
+    lease: undefined,
+    agents: 0,
+    agentIds: [],
+  };
+}
+
+export const ExplainResponse_Redis: MessageFns<ExplainResponse_Redis> = {
+  encode(message: ExplainResponse_Redis, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.head !== "") {
+      writer.uint32(10).string(message.head);
+    }
+    if (message.headEventId !== "") {
+      writer.uint32(18).string(message.headEventId);
+    }
+    if (message.clockUs !== 0) {
+      writer.uint32(24).uint64(message.clockUs);
+    }
+    if (message.askedMs !== 0) {
+      writer.uint32(33).double(message.askedMs);
+    }
+    if (message.stored !== undefined) {
+      ExplainResponse_Stored.encode(message.stored, writer.uint32(42).fork()).join();
+    }
+    if (message.invalidated !== false) {
+      writer.uint32(48).bool(message.invalidated);
+    }
+    for (const v of message.markers) {
+      ExplainResponse_Marker.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.lease !== undefined) {
+      ExplainResponse_Lease.encode(message.lease, writer.uint32(66).fork()).join();
+    }
+    if (message.agents !== 0) {
+      writer.uint32(72).uint32(message.agents);
+    }
+    for (const v of message.agentIds) {
+      writer.uint32(82).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Redis {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Redis();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.head = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.headEventId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.clockUs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.askedMs = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.stored = ExplainResponse_Stored.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.invalidated = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.markers.push(ExplainResponse_Marker.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.lease = ExplainResponse_Lease.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.agents = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.agentIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Redis>): ExplainResponse_Redis {
+    return ExplainResponse_Redis.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Redis>): ExplainResponse_Redis {
+    const message = createBaseExplainResponse_Redis();
+    message.head = object.head ?? "";
+    message.headEventId = object.headEventId ?? "";
+    message.clockUs = object.clockUs ?? 0;
+    message.askedMs = object.askedMs ?? 0;
+    message.stored = (object.stored !== undefined && object.stored !== null)
+      ? ExplainResponse_Stored.fromPartial(object.stored)
+      : undefined;
+    message.invalidated = object.invalidated ?? false;
+    message.markers = object.markers?.map((e) => ExplainResponse_Marker.fromPartial(e)) || [];
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? ExplainResponse_Lease.fromPartial(object.lease)
+      : undefined;
+    message.agents = object.agents ?? 0;
+    message.agentIds = object.agentIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Stored(): ExplainResponse_Stored {
+  return { version: "", ttlMs: 0, bytes: 0, flags: 0, tags: [] };
+}
+
+export const ExplainResponse_Stored: MessageFns<ExplainResponse_Stored> = {
+  encode(message: ExplainResponse_Stored, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(16).sint64(message.ttlMs);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).uint64(message.bytes);
+    }
+    if (message.flags !== 0) {
+      writer.uint32(32).uint32(message.flags);
+    }
+    for (const v of message.tags) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Stored {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Stored();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = longToNumber(reader.sint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.flags = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Stored>): ExplainResponse_Stored {
+    return ExplainResponse_Stored.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Stored>): ExplainResponse_Stored {
+    const message = createBaseExplainResponse_Stored();
+    message.version = object.version ?? "";
+    message.ttlMs = object.ttlMs ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.flags = object.flags ?? 0;
+    message.tags = object.tags?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Marker(): ExplainResponse_Marker {
+  return { tag: "", version: "", ttlMs: 0, newer: false };
+}
+
+export const ExplainResponse_Marker: MessageFns<ExplainResponse_Marker> = {
+  encode(message: ExplainResponse_Marker, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tag !== "") {
+      writer.uint32(10).string(message.tag);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    if (message.ttlMs !== 0) {
+      writer.uint32(24).sint64(message.ttlMs);
+    }
+    if (message.newer !== false) {
+      writer.uint32(32).bool(message.newer);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Marker {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Marker();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ttlMs = longToNumber(reader.sint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.newer = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Marker>): ExplainResponse_Marker {
+    return ExplainResponse_Marker.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Marker>): ExplainResponse_Marker {
+    const message = createBaseExplainResponse_Marker();
+    message.tag = object.tag ?? "";
+    message.version = object.version ?? "";
+    message.ttlMs = object.ttlMs ?? 0;
+    message.newer = object.newer ?? false;
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Lease(): ExplainResponse_Lease {
+  return { since: "", leftMs: 0, refresh: false };
+}
+
+export const ExplainResponse_Lease: MessageFns<ExplainResponse_Lease> = {
+  encode(message: ExplainResponse_Lease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.since !== "") {
+      writer.uint32(10).string(message.since);
+    }
+    if (message.leftMs !== 0) {
+      writer.uint32(16).uint32(message.leftMs);
+    }
+    if (message.refresh !== false) {
+      writer.uint32(24).bool(message.refresh);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Lease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Lease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.since = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.leftMs = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.refresh = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Lease>): ExplainResponse_Lease {
+    return ExplainResponse_Lease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Lease>): ExplainResponse_Lease {
+    const message = createBaseExplainResponse_Lease();
+    message.since = object.since ?? "";
+    message.leftMs = object.leftMs ?? 0;
+    message.refresh = object.refresh ?? false;
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Log(): ExplainResponse_Log {
+  return { scanned: 0, complete: false, oldest: "", writes: 0, invalidations: 0, events: [] };
+}
+
+export const ExplainResponse_Log: MessageFns<ExplainResponse_Log> = {
+  encode(message: ExplainResponse_Log, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scanned !== 0) {
+      writer.uint32(8).uint32(message.scanned);
+    }
+    if (message.complete !== false) {
+      writer.uint32(16).bool(message.complete);
+    }
+    if (message.oldest !== "") {
+      writer.uint32(26).string(message.oldest);
+    }
+    if (message.writes !== 0) {
+      writer.uint32(32).uint32(message.writes);
+    }
+    if (message.invalidations !== 0) {
+      writer.uint32(40).uint32(message.invalidations);
+    }
+    for (const v of message.events) {
+      ExplainResponse_Event.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Log {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Log();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.scanned = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.oldest = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.writes = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.invalidations = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.events.push(ExplainResponse_Event.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Log>): ExplainResponse_Log {
+    return ExplainResponse_Log.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Log>): ExplainResponse_Log {
+    const message = createBaseExplainResponse_Log();
+    message.scanned = object.scanned ?? 0;
+    message.complete = object.complete ?? false;
+    message.oldest = object.oldest ?? "";
+    message.writes = object.writes ?? 0;
+    message.invalidations = object.invalidations ?? 0;
+    message.events = object.events?.map((e) => ExplainResponse_Event.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseExplainResponse_Event(): ExplainResponse_Event {
+  return {
+    version: "",
+    eventId: "",
+    eventType: "",
+    effect: "",
+    tag: "",
+    reason: "",
+    sourceNode: "",
+    resourceId: "",
+    timestamp: 0,
+    loggedAtUs: 0,
+  };
+}
+
+export const ExplainResponse_Event: MessageFns<ExplainResponse_Event> = {
+  encode(message: ExplainResponse_Event, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.eventId !== "") {
+      writer.uint32(18).string(message.eventId);
+    }
+    if (message.eventType !== "") {
+      writer.uint32(26).string(message.eventType);
+    }
+    if (message.effect !== "") {
+      writer.uint32(34).string(message.effect);
+    }
+    if (message.tag !== "") {
+      writer.uint32(42).string(message.tag);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    if (message.sourceNode !== "") {
+      writer.uint32(58).string(message.sourceNode);
+    }
+    if (message.resourceId !== "") {
+      writer.uint32(66).string(message.resourceId);
+    }
+    if (message.timestamp !== 0) {
+      writer.uint32(73).double(message.timestamp);
+    }
+    if (message.loggedAtUs !== 0) {
+      writer.uint32(80).uint64(message.loggedAtUs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse_Event {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse_Event();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.eventId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.eventType = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.effect = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sourceNode = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.resourceId = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.timestamp = reader.double();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.loggedAtUs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse_Event>): ExplainResponse_Event {
+    return ExplainResponse_Event.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse_Event>): ExplainResponse_Event {
+    const message = createBaseExplainResponse_Event();
+    message.version = object.version ?? "";
+    message.eventId = object.eventId ?? "";
+    message.eventType = object.eventType ?? "";
+    message.effect = object.effect ?? "";
+    message.tag = object.tag ?? "";
+    message.reason = object.reason ?? "";
+    message.sourceNode = object.sourceNode ?? "";
+    message.resourceId = object.resourceId ?? "";
+    message.timestamp = object.timestamp ?? 0;
+    message.loggedAtUs = object.loggedAtUs ?? 0;
+    return message;
+  },
+};
+
 /** Served by every agent, on the node it runs on. */
 export type EdgeCacheService = typeof EdgeCacheService;
 export const EdgeCacheService = {
@@ -4746,6 +6341,16 @@ export const EdgeCacheService = {
     responseSerialize: (value: StatsResponse): Buffer => Buffer.from(StatsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): StatsResponse => StatsResponse.decode(value),
   },
+  /** All that this agent, and Redis as it sees it, can say of one key; never its value. */
+  explain: {
+    path: "/edgecache.v1.EdgeCache/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRequest): Buffer => Buffer.from(ExplainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRequest => ExplainRequest.decode(value),
+    responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
+  },
 } as const;
 
 export interface EdgeCacheServer extends UntypedServiceImplementation {
@@ -4774,6 +6379,8 @@ export interface EdgeCacheServer extends UntypedServiceImplementation {
   follow: handleBidiStreamingCall<FollowRequest, WatchResponse>;
   /** What this agent holds, has done, and sees of Redis. */
   stats: handleUnaryCall<StatsRequest, StatsResponse>;
+  /** All that this agent, and Redis as it sees it, can say of one key; never its value. */
+  explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
 }
 
 export interface EdgeCacheClient extends Client {
@@ -4913,6 +6520,22 @@ export interface EdgeCacheClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StatsResponse) => void,
+  ): ClientUnaryCall;
+  /** All that this agent, and Redis as it sees it, can say of one key; never its value. */
+  explain(
+    request: ExplainRequest,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
   ): ClientUnaryCall;
 }
 

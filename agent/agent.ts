@@ -22,7 +22,7 @@ import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
-import { L2, L2_DEFAULTS } from './l2/l2.ts';
+import { L2, L2_DEFAULTS, type L2Options } from './l2/l2.ts';
 import { readUsage } from './l2/usage.ts';
 import { compareVersions } from './l2/version.ts';
 import { availableMemory, L1Size } from './memory/l1-size.ts';
@@ -36,6 +36,7 @@ import { type ConfigFile, Reloads } from './reload.ts';
 import { Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
+import type { AgentTracing } from './tracing/agent-tracing.ts';
 import { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
 import { HotSet } from './warmup/hot-set.ts';
 import { WarmUp } from './warmup/warm-up.ts';
@@ -56,6 +57,8 @@ export interface AgentEnvironment {
   readonly random: () => number;
   /** What may run short. Default: the container's memory and V8's heap. */
   readonly memory?: () => readonly MemoryUse[];
+  /** Undefined: nothing is traced. */
+  readonly tracing?: AgentTracing | undefined;
 }
 
 export interface AgentPorts {
@@ -71,6 +74,7 @@ const PRESSURE_MS = 250;
 const IDENTITY_RETRY_MS = 500;
 const STOP_GRACE_MS = 5_000;
 const DRAIN_OUTBOX_MS = 3_000;
+const FLUSH_SPANS_MS = 2_000;
 
 /** One agent: everything between its ports and Redis, wired. */
 export class Agent {
@@ -122,13 +126,15 @@ export class Agent {
     const { log, now, random } = env;
     this.#connections = new CommandConnections(config, log, random);
     const { cacheId, partitions, fillLeaseMs } = config;
-    this.#l2 = new L2(this.#connections.next, {
+    const l2Options: L2Options = {
       ...L2_DEFAULTS,
       cacheId,
       partitions,
       fillLeaseMs,
       limitOf: (namespace) => this.#namespaces.get(namespace)?.l2MemoryLimitBytes ?? 0,
-    });
+    };
+    this.#l2 =
+      env.tracing?.buildL2(this.#connections.next, l2Options) ?? new L2(this.#connections.next, l2Options);
     this.#analytics = new Analytics({ entries: config.l1.maxEntries, now, random });
     this.#ttl = new AdaptiveTtl({ entries: config.l1.maxEntries, now });
     this.#l1 = new L1(config.namespaces, partitions, config.l1, {
@@ -232,11 +238,13 @@ export class Agent {
       service,
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
+      tracing: env.tracing,
       calls: config.metrics ? metrics.calls : undefined,
       explain: (request) => this.explainer.explain(request),
       log,
     });
     this.#grpc.connections.declare(new Declarations(this.registry));
+    env.tracing?.addMetrics(this.registry);
     this.#http = new HttpServer({
       address: config.httpAddress,
       routes: agentRoutes({
@@ -284,6 +292,7 @@ export class Agent {
     this.#feed.stop();
     await Promise.allSettled(this.#feed.partitions.map(({ index }) => this.#l2.unregister(index, this.id)));
     this.#connections.close();
+    await this.#env.tracing?.stop(FLUSH_SPANS_MS);
     await this.#http.stop();
   }
 

@@ -4,6 +4,7 @@ import { AGENT_ENVIRONMENT, type AgentConfig, resolveAgentConfig } from '../api/
 import { Agent } from './agent.ts';
 import { AgentError, messageOf } from './errors.ts';
 import { type ConfigFile, readConfigFile } from './reload.ts';
+import { startTracing } from './tracing/start.ts';
 
 const HELP = `Usage: npm run agent -- [--config FILE]
 
@@ -57,6 +58,7 @@ async function run({ config, file }: Loaded): Promise<number> {
     now: () => performance.now(),
     wallClock: () => performance.timeOrigin + performance.now(),
     random: Math.random,
+    tracing: await startTracing(config, log),
   });
   const stopped = new Promise<'stop'>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stop'));

@@ -21,6 +21,7 @@ import {
   type Preload,
   sharedFields,
 } from './tier.ts';
+import { resolveTracing, TRACING_VARIABLES, type TracingConfig, tracingSchema } from './tracing.ts';
 
 const TCP_ADDRESS = String.raw`(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}`;
 /** The kernel takes no longer path: sun_path of unix(7) less its final zero. */
@@ -125,6 +126,9 @@ export const agentConfigSchema = z
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
     security: securitySchema.prefault({}).describe('Protection of the ports: see docs/security.md.'),
+    tracing: tracingSchema
+      .prefault({})
+      .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
     origin: originSchema
       .optional()
       .describe(
@@ -156,7 +160,8 @@ export interface RedisCredentials {
 }
 
 /** Everything an agent runs by, with all defaults filled in. */
-export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'namespaces' | 'l1'> {
+export interface AgentConfig
+  extends Omit<z.output<typeof agentConfigSchema>, 'namespaces' | 'l1' | 'tracing'> {
   readonly namespaces: readonly Namespace[];
   readonly l1: {
     readonly maxEntries: number;
@@ -166,6 +171,8 @@ export interface AgentConfig extends Omit<z.output<typeof agentConfigSchema>, 'n
     readonly preload: Preload;
   };
   readonly credentials: RedisCredentials;
+  /** Undefined: nothing is traced. */
+  readonly tracing: TracingConfig | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -238,7 +245,11 @@ const POLICED_PREFIX = 'CACHE_';
 const NOT_YET = 'is not supported by this version; remove it, and keep the port inside a trusted network';
 
 /** Names of the environment variables that an agent reads, for help texts and documentation. */
-export const AGENT_ENVIRONMENT: readonly string[] = [...Object.keys(ENVIRONMENT), ...OTHER_VARIABLES].sort();
+export const AGENT_ENVIRONMENT: readonly string[] = [
+  ...Object.keys(ENVIRONMENT),
+  ...OTHER_VARIABLES,
+  ...Object.keys(TRACING_VARIABLES),
+].sort();
 
 /** The field of the file that a variable sets; those that are not here have rules of their own. */
 export const AGENT_ENVIRONMENT_FIELDS: Readonly<Record<string, string>> = Object.fromEntries(
@@ -261,7 +272,9 @@ export function resolveAgentConfig(
   applyEnvironment(merged, env, problems);
   applyHostAndPort(merged, env, problems);
   if (problems.length > 0) throw new InvalidInputError('the environment', problems);
-  const { namespaces, l1, ...rest } = parseOrThrow(agentConfigSchema, merged, what);
+  const { namespaces, l1, tracing, ...rest } = parseOrThrow(agentConfigSchema, merged, what);
+  const traced = resolveTracing(tracing, env, problems);
+  if (problems.length > 0) throw new InvalidInputError('the environment', problems);
   return {
     ...rest,
     namespaces: namespaces.map((spec) => resolveNamespace(spec, l1.ttlSeconds)),
@@ -276,6 +289,7 @@ export function resolveAgentConfig(
       ...(env.REDIS_USERNAME ? { username: env.REDIS_USERNAME } : {}),
       ...(env.REDIS_PASSWORD ? { password: env.REDIS_PASSWORD } : {}),
     },
+    tracing: traced,
   };
 }
 

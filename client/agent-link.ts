@@ -87,6 +87,7 @@ export class AgentLink {
     { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
     request: Request,
     deadlineMs: number,
+    metadata: Metadata = NO_METADATA,
   ): Promise<Reply<Response>> {
     return new Promise((resolve, reject) => {
       let identity = { node: '', agent: '' };
@@ -101,12 +102,12 @@ export class AgentLink {
         requestSerialize,
         responseDeserialize,
         request,
-        NO_METADATA,
+        metadata,
         options,
         done,
       );
-      call.on('metadata', (metadata: Metadata) => {
-        identity = identityOf(metadata);
+      call.on('metadata', (received: Metadata) => {
+        identity = identityOf(received);
       });
     });
   }

@@ -1,6 +1,7 @@
 import { connectivityState, type MethodDefinition } from '@grpc/grpc-js';
 import { AgentLink, type Reply } from './agent-link.ts';
 import { AgentUnavailableError, EdgeCacheError, isAgentsWord } from './errors.ts';
+import type { TraceCarrier } from './tracing.ts';
 
 export type { Reply } from './agent-link.ts';
 
@@ -13,6 +14,7 @@ export interface AgentPoolOptions {
   readonly random: () => number;
   /** Told of each call that an agent answered: the method's name and how long it took. */
   readonly answered?: ((method: string, ms: number) => void) | undefined;
+  readonly trace?: TraceCarrier | undefined;
 }
 
 /** How an agent has behaved. */
@@ -89,7 +91,7 @@ export class AgentPool {
       try {
         await member.link.connected();
         const beganAt = this.#options.now();
-        const reply = await member.link.unary(method, request, deadlineMs);
+        const reply = await member.link.unary(method, request, deadlineMs, this.#options.trace?.metadata);
         this.answered(method.path.slice(method.path.lastIndexOf('/') + 1), this.#options.now() - beganAt);
         this.#isWell(member);
         return reply;

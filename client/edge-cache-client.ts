@@ -73,10 +73,11 @@ export class EdgeCacheClient {
       now = () => performance.now(),
       random = Math.random,
       on: hooks = {},
+      trace,
     } = options;
     this.#deadlineMs = deadlineMs;
     this.#hooks = hooks;
-    const pool = new AgentPool({ addresses, connectTimeoutMs, now, random, answered: hooks.answered });
+    const pool = new AgentPool({ addresses, connectTimeoutMs, now, random, answered: hooks.answered, trace });
     this.#pool = pool;
     const { stream, maxBatch, maxWaiting } = { ...LOOKUPS, ...options.lookups };
     if (stream) {

@@ -2,6 +2,7 @@ import type { Confirmation } from '../proto/gen/edgecache/v1/edgecache.ts';
 import type { Codec } from './codec.ts';
 import type { EdgeCacheError } from './errors.ts';
 import type { NearCacheOptions } from './near/near-cache.ts';
+import type { TraceCarrier } from './tracing.ts';
 
 export type { NearCacheOptions, NearNamespaceOptions, NearStats } from './near/near-cache.ts';
 
@@ -20,6 +21,8 @@ export interface EdgeCacheClientOptions {
   readonly lookups?: LookupOptions;
   /** Told of what happens, for metrics. */
   readonly on?: ClientHooks;
+  /** Says which trace a call belongs to. Given by `TracedEdgeCacheClient`; default: none. */
+  readonly trace?: TraceCarrier;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
   readonly random?: () => number;

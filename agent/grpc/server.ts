@@ -32,6 +32,7 @@ import { refused } from '../cache/answer.ts';
 import { messageOf } from '../errors.ts';
 import type { CallDurations } from '../metrics/call-durations.ts';
 import type { Service } from '../service.ts';
+import type { AgentTracing } from '../tracing/agent-tracing.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import { encodeBatch } from './batch-encoder.ts';
 import { Connections } from './connections.ts';
@@ -54,6 +55,8 @@ export interface GrpcServerOptions {
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
+  /** Undefined: nothing is traced. */
+  readonly tracing?: AgentTracing | undefined;
   /** Takes down how long calls took. */
   readonly calls?: CallDurations | undefined;
   readonly explain: (request: ExplainRequest) => Promise<ExplainResponse>;
@@ -119,7 +122,8 @@ export class GrpcServer {
       now: options.now,
       random: options.random,
     });
-    this.#server.addService(SERVICE, this.#implementation());
+    const calls = this.#implementation();
+    this.#server.addService(SERVICE, options.tracing?.serve(calls) ?? calls);
     this.#health.addToServer(this.#server);
     reflection().addToServer(this.#server);
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AGENT_ENVIRONMENT, AGENT_ENVIRONMENT_FIELDS, agentConfigSchema } from '../../api/agent-config.ts';
+import { TRACING_VARIABLES } from '../../api/tracing.ts';
 import type { SchemaNode } from '../crd/structural-schema.ts';
 import { code, type Page, table } from './markdown.ts';
 import { fieldTable } from './schema-rows.ts';
@@ -11,6 +12,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   REDIS_USERNAME: 'user of Redis; only in the environment',
   REDIS_PASSWORD: 'password of Redis; only in the environment',
   CACHE_AUTH_TOKEN: 'token that callers must show; only in the environment',
+  ...TRACING_VARIABLES,
 };
 
 /** What an agent is configured by. */

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import type { Registry } from 'prom-client';
 import { Agent } from '../../agent/agent.ts';
+import { startTracing } from '../../agent/tracing/start.ts';
 import { resolveAgentConfig } from '../../api/agent-config.ts';
 import { OperatorMetrics } from '../../operator/metrics.ts';
 import { code, type Page, prose, table } from './markdown.ts';
@@ -59,9 +60,13 @@ function metricTable(rows: readonly MetricRow[]): string {
 
 /** Of an agent that was built and never started: it has asked nobody anything. */
 async function agentMetrics(): Promise<MetricRow[]> {
-  const config = resolveAgentConfig({ nodeId: 'reference', redis: { nodes: ['127.0.0.1:1'] } }, {});
+  const redis = { nodes: ['127.0.0.1:1'] };
+  const tracing = { endpoint: 'http://127.0.0.1:1' };
+  const config = resolveAgentConfig({ nodeId: 'reference', redis, tracing }, {});
+  const log = pino({ level: 'silent' });
   const agent = new Agent(config, {
-    log: pino({ level: 'silent' }),
+    log,
+    tracing: await startTracing(config, log),
     now: () => performance.now(),
     wallClock: Date.now,
     random: Math.random,

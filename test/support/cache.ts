@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { Agent } from '../../agent/agent.ts';
 import type { MemoryUse } from '../../agent/memory/memory-sources.ts';
 import type { ConfigFile } from '../../agent/reload.ts';
+import { startTracing } from '../../agent/tracing/start.ts';
 import { type AgentFile, resolveAgentConfig } from '../../api/agent-config.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../../client/edge-cache-client.ts';
 import { until } from '../../hack/local/children.ts';
@@ -40,8 +41,10 @@ export async function startAgent({
 }: TestAgentOptions): Promise<TestAgent> {
   const ports = { grpcAddress: '127.0.0.1:0', httpAddress: '127.0.0.1:0' };
   const config = resolveAgentConfig({ ...ports, ...file }, env);
+  const log = pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' });
   const agent = new Agent(config, {
-    log: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
+    log,
+    tracing: await startTracing(config, log),
     now: () => performance.now(),
     wallClock: wallClock ?? (() => performance.timeOrigin + performance.now()),
     random: Math.random,

@@ -19,6 +19,7 @@ import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
 import { Explainer } from './explain/explainer.ts';
 import { GrpcServer } from './grpc/server.ts';
+import { buildCallGuard } from './guard/call-guard.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
@@ -235,6 +236,7 @@ export class Agent {
       now,
       random,
       limits: config.security.limits,
+      guard: buildCallGuard({ config: config.security, registry: this.registry, log, now, random }),
       service,
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
@@ -243,7 +245,6 @@ export class Agent {
       explain: (request) => this.explainer.explain(request),
       log,
     });
-    this.#grpc.connections.declare(new Declarations(this.registry));
     env.tracing?.addMetrics(this.registry);
     this.#http = new HttpServer({
       address: config.httpAddress,
@@ -255,6 +256,7 @@ export class Agent {
       }),
       posts: { [RELOAD_PATH]: (request) => reloadRoute(this.#reloads, request) },
     });
+    for (const port of [this.#grpc.connections, this.#http]) port.declare(new Declarations(this.registry));
   }
 
   /** Whether lookups get whole answers: Redis is there, the cache is ours, and every partition is heard. */

@@ -9,6 +9,7 @@ export type AgentErrorCode =
   | 'EC_OUTBOX_FULL'
   | 'EC_PARTITIONS_MISMATCH'
   | 'EC_CONFIRM_TIMEOUT'
+  | 'EC_RATE_LIMITED'
   | 'EC_LISTEN_FAILED';
 
 /** A failure that an agent answers or stops with. */

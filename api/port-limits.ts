@@ -17,6 +17,11 @@ export const limitsSchema = z.strictObject({
   maxStreamsPerConnection: wholeNumber(1, 100_000, 'streams')
     .default(1000)
     .describe('Calls that one connection may have open at once; clients let further ones wait.'),
+  requestsPerSecond: wholeNumber(0, 10_000_000, 'items')
+    .default(0)
+    .describe(
+      'Lookups, changes and other calls of one identity (of one address, where callers have no identity); each lookup of a batch and each key and tag of an invalidation is one. 0: no limit.',
+    ),
   maxConnectionAgeSeconds: wholeNumber(0, 7 * 86_400, 'seconds')
     .default(3600)
     .describe(

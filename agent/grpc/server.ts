@@ -28,8 +28,9 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
-import { refused } from '../cache/answer.ts';
+import { type PartAnswers, refused } from '../cache/answer.ts';
 import { messageOf } from '../errors.ts';
+import type { Caller, CallGuard } from '../guard/call-guard.ts';
 import type { CallDurations } from '../metrics/call-durations.ts';
 import type { Service } from '../service.ts';
 import type { AgentTracing } from '../tracing/agent-tracing.ts';
@@ -52,6 +53,8 @@ export interface GrpcServerOptions {
   readonly now: () => number;
   readonly random: () => number;
   readonly limits: PortLimits;
+  /** Counts calls and writes them down, where that is wanted. */
+  readonly guard?: CallGuard | undefined;
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
@@ -188,17 +191,18 @@ export class GrpcServer {
   }
 
   #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
-    const { service, log } = this.#options;
+    const { service, log, guard } = this.#options;
     call.sendMetadata(this.#metadata);
     const refuse = (error: unknown) => {
       if (codeOf(error) === undefined)
         log.error({ error: messageOf(error) }, 'a lookup failed for no reason of its caller’s');
       return toRefusal(error);
     };
+    const answer = ({ items, wantTags, refreshBelowMs }: BatchGetRequest): PartAnswers =>
+      service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) });
     const stream = new LookupStream(call, {
       turns: this.#turns,
-      answer: ({ items, wantTags, refreshBelowMs }) =>
-        service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) }),
+      answer: guard === undefined ? answer : guard.batches(call, answer),
       refusal: refuse,
       ...this.#recording,
       closed: () => {
@@ -211,21 +215,21 @@ export class GrpcServer {
   }
 
   #watch(call: ServerWritableStream<WatchRequest, WatchResponse>): void {
-    const { watchers, service } = this.#options;
+    const { watchers } = this.#options;
     call.sendMetadata(this.#metadata);
     call.on(
       'close',
       this.connections.track(call.getPeer(), () => call.end()),
     );
     try {
-      serveWatch(call, watchers, (names) => service.checkNamespaces(names));
+      serveWatch(call, watchers, (names) => this.#open('Watch', call, names));
     } catch (error) {
       call.emit('error', toServiceError(error));
     }
   }
 
   #follow(call: ServerDuplexStream<FollowRequest, WatchResponse>): void {
-    const { watchers, service } = this.#options;
+    const { watchers } = this.#options;
     call.sendMetadata(this.#metadata);
     call.on(
       'close',
@@ -234,18 +238,27 @@ export class GrpcServer {
     serveFollow(
       call,
       watchers,
-      (names) => service.checkNamespaces(names),
+      (names) => this.#open('Follow', call, names),
       (error) => call.emit('error', toServiceError(error)),
     );
   }
 
-  #unary<Request, Response>(
+  /** @throws what refuses a stream. */
+  #open(method: string, call: Caller, namespaces: readonly string[]): void {
+    const { service, guard } = this.#options;
+    const check = (): void => service.checkNamespaces(namespaces);
+    if (guard === undefined) check();
+    else guard.opened(method, call, namespaces, check);
+  }
+
+  #unary<Request extends object, Response>(
     method: string,
     answer: (request: Request) => Response | Promise<Response>,
   ): handleUnaryCall<Request, Response> {
     const metadata = this.#metadata;
-    const { now, calls } = this.#options;
+    const { now, calls, guard } = this.#options;
     const recorder = calls?.recorder(method);
+    const guarded = guard?.unary(method, answer);
     const fail = (error: unknown, callback: sendUnaryData<Response>, since: number) => {
       recorder?.failed(statusName(error), now() - since);
       this.#fail(error, callback);
@@ -254,7 +267,7 @@ export class GrpcServer {
       const since = recorder === undefined ? 0 : now();
       call.sendMetadata(metadata);
       try {
-        const response = answer(call.request);
+        const response = guarded === undefined ? answer(call.request) : guarded(call.request, call);
         if (!(response instanceof Promise)) {
           recorder?.answered(now() - since);
           callback(null, response);

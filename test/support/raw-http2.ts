@@ -101,6 +101,11 @@ export class RawConnection {
     return types;
   }
 
+  /** What came, as text. */
+  get text(): string {
+    return Buffer.concat(this.#received).toString('latin1');
+  }
+
   get isClosed(): boolean {
     return this.socket.destroyed;
   }

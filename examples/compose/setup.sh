@@ -37,7 +37,7 @@ if [[ ! -f users.acl ]]; then
   # What an agent asks of Redis, and nothing else; its keys and channels all begin with ec:.
   asks='+ping +hello +auth +info +time +wait +evalsha +eval +script|load +get +getrange +set +strlen +pttl +expire'
   asks+=' +unlink +object|freq +object|idletime +hget +hgetall +hmget +hkeys +hset +hsetnx +hdel +hincrby'
-  asks+=' +zadd +zcard +zincrby +zrandmember +zrangebyscore +zrevrange +zrem +zremrangebyrank +zunionstore +xadd +xtrim +xrange'
+  asks+=' +zadd +zcard +zincrby +zrandmember +zrangebyscore +zrevrange +zrem +zremrangebyrank +zunionstore +xadd +xtrim +xrange +xrevrange'
   asks+=' +spublish +ssubscribe +sunsubscribe +cluster|slots +cluster|shards +cluster|nodes +cluster|info'
   # Names itself, and leaves other connections alone. (Redis 7.0 does not know every subcommand of later ones.)
   asks+=' +client -client|kill -client|list -client|pause -client|unpause -client|unblock +readonly +quit'

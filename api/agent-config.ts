@@ -9,7 +9,7 @@ import {
 } from './namespace.ts';
 import { checkLimits } from './port-limits.ts';
 import { quantityToBytes } from './quantity.ts';
-import { checkRedis, REDIS_MODES, redisSchema } from './redis.ts';
+import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
 import { securitySchema } from './security.ts';
 import {
   type EdgeCacheTier,
@@ -80,7 +80,7 @@ export const agentConfigSchema = z
       .min(1, 'must have at least one namespace')
       .max(64)
       .default([...DEFAULT_NAMESPACES]),
-    redis: redisSchema.prefault({ nodes: ['127.0.0.1:6379'] }),
+    redis: redisSchema.extend(redisFileFields).prefault({ nodes: ['127.0.0.1:6379'] }),
     grpcAddress: listenAddresses
       .default('0.0.0.0:7480')
       .describe(
@@ -157,6 +157,9 @@ export type AgentFile = z.input<typeof agentConfigSchema>;
 export interface RedisCredentials {
   readonly username?: string;
   readonly password?: string;
+  /** Of the sentinels themselves, which have users of their own. */
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: string;
 }
 
 /** Everything an agent runs by, with all defaults filled in. */
@@ -210,6 +213,9 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   REDIS_NODES: [list, at('redis', 'nodes')],
   REDIS_DB: [wholeNumber, at('redis', 'db')],
   REDIS_SSL: [switchText, at('redis', 'tls')],
+  REDIS_CA_FILE: [text, at('redis', 'caFile')],
+  REDIS_CERT_FILE: [text, at('redis', 'certFile')],
+  REDIS_KEY_FILE: [text, at('redis', 'keyFile')],
   REDIS_MAX_CONNECTIONS: [wholeNumber, at('redis', 'maxConnections')],
   REDIS_SENTINEL_MASTER: [text, at('redis', 'sentinelMaster')],
   EDGE_NODE_ID: [text, at('nodeId')],
@@ -236,6 +242,8 @@ const OTHER_VARIABLES = new Set([
   'REDIS_PORT',
   'REDIS_USERNAME',
   'REDIS_PASSWORD',
+  'REDIS_SENTINEL_USERNAME',
+  'REDIS_SENTINEL_PASSWORD',
   'CACHE_ENABLE_TLS',
   'CACHE_REQUIRE_AUTH',
   'CACHE_AUTH_TOKEN',
@@ -285,11 +293,18 @@ export function resolveAgentConfig(
       policy: l1.policy,
       preload: l1.preload,
     },
-    credentials: {
-      ...(env.REDIS_USERNAME ? { username: env.REDIS_USERNAME } : {}),
-      ...(env.REDIS_PASSWORD ? { password: env.REDIS_PASSWORD } : {}),
-    },
+    credentials: redisCredentials(rest.redis.username, env),
     tracing: traced,
+  };
+}
+
+function redisCredentials(usernameOfFile: string | undefined, env: Environment): RedisCredentials {
+  const username = env.REDIS_USERNAME || usernameOfFile;
+  return {
+    ...(username ? { username } : {}),
+    ...(env.REDIS_PASSWORD ? { password: env.REDIS_PASSWORD } : {}),
+    ...(env.REDIS_SENTINEL_USERNAME ? { sentinelUsername: env.REDIS_SENTINEL_USERNAME } : {}),
+    ...(env.REDIS_SENTINEL_PASSWORD ? { sentinelPassword: env.REDIS_SENTINEL_PASSWORD } : {}),
   };
 }
 

@@ -137,6 +137,26 @@ describe('the configuration of an agent', () => {
     );
   });
 
+  it('takes certificates and users for Redis, and refuses certificates that would have no effect', () => {
+    const files = { REDIS_CA_FILE: '/ca', REDIS_CERT_FILE: '/cert', REDIS_KEY_FILE: '/key' };
+    const secrets = { REDIS_USERNAME: 'u', REDIS_SENTINEL_USERNAME: 's', REDIS_SENTINEL_PASSWORD: 'p' };
+    const config = resolveAgentConfig(
+      { redis: { nodes: ['a:1'], username: 'file' } },
+      { REDIS_SSL: 'true', ...files, ...secrets },
+    );
+    expect(config.redis).toMatchObject({ caFile: '/ca', certFile: '/cert', keyFile: '/key' });
+    expect(config.credentials).toEqual({ username: 'u', sentinelUsername: 's', sentinelPassword: 'p' });
+    const username = { redis: { nodes: ['a:1'], username: 'file' } };
+    expect(resolveAgentConfig(username, {}).credentials).toEqual({ username: 'file' });
+    expect(problemsOf(() => resolveAgentConfig({ redis: { nodes: ['a:1'] } }, files))).toContain(
+      'set redis.tls (REDIS_SSL) to true',
+    );
+    const half = problemsOf(() =>
+      resolveAgentConfig({}, { REDIS_NODES: 'a:1', REDIS_SSL: 'true', REDIS_CERT_FILE: '/cert' }),
+    );
+    expect(half).toContain('redis.keyFile');
+  });
+
   it('has the policy that chooses for itself unless it says another, and refuses an unknown one', () => {
     expect(resolveAgentConfig({}, {}).l1.policy).toBe('default');
     const said = problemsOf(() => resolveAgentConfig({}, { CACHE_L1_POLICY: 'lfu' }));

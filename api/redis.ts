@@ -32,7 +32,10 @@ export const redisSchema = z.strictObject({
     .default('mymaster')
     .describe('Name of the master that the sentinels watch.'),
   db: z.number().int().min(0).max(15).default(0).describe('Database number; must be 0 in cluster mode.'),
-  tls: z.boolean().default(false).describe('Whether to speak TLS to Redis.'),
+  tls: z
+    .boolean()
+    .default(false)
+    .describe('Whether to speak TLS to Redis, and in sentinel mode to the sentinels too.'),
   maxConnections: z
     .number()
     .int()
@@ -51,10 +54,46 @@ export const redisSchema = z.strictObject({
 
 export type RedisSpec = z.infer<typeof redisSchema>;
 
+const pemFile = z.string().min(1).max(4096);
+
+/** What only an agent's own file has: in a tier Secrets are named instead. */
+export const redisFileFields = {
+  caFile: pemFile
+    .optional()
+    .describe(
+      'PEM file of the authorities that the certificate of Redis may be of; read for each new connection. Default: the public ones. Environment: REDIS_CA_FILE.',
+    ),
+  certFile: pemFile
+    .optional()
+    .describe('PEM file of the certificate shown to Redis, with keyFile. Environment: REDIS_CERT_FILE.'),
+  keyFile: pemFile
+    .optional()
+    .describe('PEM file of the private key of certFile. Environment: REDIS_KEY_FILE.'),
+  username: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('User of Redis (ACL). Left out: the default user. Environment: REDIS_USERNAME.'),
+};
+
+type RedisFiles = { readonly [Field in 'caFile' | 'certFile' | 'keyFile']?: string | undefined };
+
 /** Rules across fields. */
-export function checkRedis(redis: RedisSpec, fail: (path: string[], remedy: string) => void): void {
+export function checkRedis(
+  redis: RedisSpec & RedisFiles,
+  fail: (path: string[], remedy: string) => void,
+): void {
   if (redis.mode === 'cluster' && redis.db !== 0)
     fail(['db'], 'must be 0 in cluster mode; Redis Cluster has no other');
+  for (const field of ['caFile', 'certFile', 'keyFile'] as const)
+    if (redis[field] !== undefined && !redis.tls)
+      fail([field], 'has no effect without TLS; set redis.tls (REDIS_SSL) to true, or leave it out');
+  if ((redis.certFile === undefined) !== (redis.keyFile === undefined))
+    fail(
+      [redis.certFile === undefined ? 'certFile' : 'keyFile'],
+      'must be set too: redis.certFile and redis.keyFile are given together or not at all',
+    );
 }
 
 export function splitHostPort(text: string): { host: string; port: number } {

@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { splitHostPort } from '../../api/redis.ts';
-import { messageOf } from '../errors.ts';
 import type { L2 } from '../l2/l2.ts';
 import { baseOptions, type RedisConnectionConfig, sentinelOptions } from '../redis/connections.ts';
 import type { Placement } from '../redis/masters.ts';
+import { TlsFiles } from '../redis/tls-files.ts';
 
 export interface SubscriberHandlers {
   readonly message: (partition: number, json: string) => void;
@@ -45,14 +45,15 @@ export class Subscriber {
       this.#byChannel.set(l2.keysOf(partition).channel, partition);
       this.#byAckChannel.set(l2.keysOf(partition).acknowledgements(agentId), partition);
     }
+    const tls = new TlsFiles(config.redis);
     this.#connection = new Redis({
-      ...baseOptions(config, 'events'),
-      ...addressOf(config, placement),
+      ...baseOptions(config, 'events', tls),
+      ...addressOf(config, placement, tls),
       retryStrategy: () => null,
       lazyConnect: true,
     });
     this.#connection.on('error', (error) =>
-      log.debug({ error: messageOf(error) }, 'event connection failed'),
+      log.debug({ error: tls.explain(error) }, 'event connection failed'),
     );
     this.#connection.on('end', () => this.#lose('the connection ended'));
     // A slot that moved away takes its subscriptions with it.
@@ -114,8 +115,8 @@ export class Subscriber {
   }
 }
 
-function addressOf(config: RedisConnectionConfig, placement: Placement) {
+function addressOf(config: RedisConnectionConfig, placement: Placement, tls: TlsFiles) {
   if (placement.master !== undefined) return placement.master;
-  if (config.redis.mode === 'sentinel') return sentinelOptions(config);
+  if (config.redis.mode === 'sentinel') return sentinelOptions(config, tls);
   return splitHostPort(config.redis.nodes[0] ?? '');
 }

@@ -2,8 +2,8 @@ import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis'
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../../api/agent-config.ts';
 import { splitHostPort } from '../../api/redis.ts';
-import { messageOf } from '../errors.ts';
 import { defineScripts } from '../l2/scripts.ts';
+import { TlsFiles } from './tls-files.ts';
 
 /** What the connections need to know of the configuration. */
 export type RedisConnectionConfig = Pick<AgentConfig, 'redis' | 'credentials' | 'nodeId'>;
@@ -21,13 +21,18 @@ export function backoffMs(attempt: number, random: () => number): number {
 }
 
 /** Options that each connection to a Redis server has, whatever it is for. */
-export function baseOptions(config: RedisConnectionConfig, purpose: 'commands' | 'events') {
-  const { redis, credentials, nodeId } = config;
+export function baseOptions(
+  { redis, credentials, nodeId }: RedisConnectionConfig,
+  purpose: 'commands' | 'events',
+  tls: TlsFiles,
+) {
+  const { username, password } = credentials;
   return {
-    ...credentials,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
     // Seen in CLIENT LIST.
     connectionName: `edgecache-${purpose}-${nodeId.replace(/[^\w.-]/g, '_')}`,
-    ...(redis.tls ? { tls: {} } : {}),
+    ...(redis.tls ? { tls: tls.options } : {}),
     db: redis.db,
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: redis.commandTimeoutMs,
@@ -46,6 +51,7 @@ export function baseOptions(config: RedisConnectionConfig, purpose: 'commands' |
 export class CommandConnections {
   readonly #clients: readonly (Redis | Cluster)[];
   readonly #random: () => number;
+  readonly #tls: TlsFiles;
   #turn = 0;
   #failures = 0;
   #lastError = '';
@@ -53,10 +59,11 @@ export class CommandConnections {
 
   constructor(config: RedisConnectionConfig, log: Logger, random: () => number = Math.random) {
     this.#random = random;
+    this.#tls = new TlsFiles(config.redis);
     // One connection to each master is the event feed's.
     const count = config.redis.maxConnections - 1;
     this.#clients = Array.from({ length: count }, () => {
-      const client = connect(config, random);
+      const client = connect(config, random, this.#tls);
       defineScripts(client);
       this.#watch(client, log);
       return client;
@@ -98,7 +105,7 @@ export class CommandConnections {
   #watch(client: Redis | Cluster, log: Logger): void {
     const failed = (error: unknown) => {
       this.#failures += 1;
-      const message = rootMessage(error);
+      const message = this.#tls.explain(rootOf(error));
       // The same trouble is told once, not at each of a thousand tries.
       if (message !== this.#lastError) log.warn({ error: message }, 'connection to Redis failed');
       this.#lastError = message;
@@ -140,19 +147,16 @@ export class CommandConnections {
   }
 }
 
-function connect(config: RedisConnectionConfig, random: () => number): Redis | Cluster {
+function connect(config: RedisConnectionConfig, random: () => number, tls: TlsFiles): Redis | Cluster {
   const { redis } = config;
-  const base = baseOptions(config, 'commands');
+  const base = baseOptions(config, 'commands', tls);
   const retryStrategy = (attempt: number) => backoffMs(attempt, random);
   const nodes = redis.nodes.map(splitHostPort);
   if (redis.mode === 'cluster') {
-    return new Cluster(
-      nodes,
-      clusterOptions(base, (attempt) => backoffMs(attempt, random)),
-    );
+    return new Cluster(nodes, clusterOptions(base, retryStrategy));
   }
   if (redis.mode === 'sentinel') {
-    return new Redis({ ...base, ...sentinelOptions(config), retryStrategy, reconnectOnError });
+    return new Redis({ ...base, ...sentinelOptions(config, tls), retryStrategy, reconnectOnError });
   }
   return new Redis({ ...base, ...nodes[0], retryStrategy, reconnectOnError });
 }
@@ -163,6 +167,8 @@ function clusterOptions(
 ) {
   return {
     redisOptions,
+    // A certificate names hosts: one that was resolved to its address first would not be found in it.
+    ...('tls' in redisOptions ? { dnsLookup: asItIs } : {}),
     enableOfflineQueue: false,
     clusterRetryStrategy,
     slotsRefreshInterval: SLOTS_REFRESH_MS,
@@ -176,12 +182,21 @@ function clusterOptions(
   } satisfies ClusterOptions;
 }
 
-export function sentinelOptions(config: RedisConnectionConfig) {
+function asItIs(host: string, found: (error: null, address: string) => void): void {
+  found(null, host);
+}
+
+export function sentinelOptions({ redis, credentials }: RedisConnectionConfig, tls: TlsFiles) {
+  const { sentinelUsername, sentinelPassword } = credentials;
   return {
-    sentinels: config.redis.nodes.map(splitHostPort),
-    name: config.redis.sentinelMaster,
+    sentinels: redis.nodes.map(splitHostPort),
+    name: redis.sentinelMaster,
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    // Without the first, the library would speak to the servers in plain text, whatever else it is told.
+    ...(redis.tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls.options } : {}),
     // A sentinel that hangs must not keep from the others.
-    sentinelCommandTimeout: config.redis.commandTimeoutMs,
+    sentinelCommandTimeout: redis.commandTimeoutMs,
     sentinelRetryStrategy: (attempt: number) => Math.min(RETRY_MAX_MS, RETRY_MIN_MS * attempt),
     failoverDetector: true,
   } satisfies RedisOptions;
@@ -192,9 +207,7 @@ function reconnectOnError(error: Error): boolean {
   return error.message.startsWith('READONLY');
 }
 
-function rootMessage(error: unknown): string {
-  if (error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error) {
-    return error.lastNodeError.message;
-  }
-  return messageOf(error);
+function rootOf(error: unknown): unknown {
+  const isOfNode = error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error;
+  return isOfNode ? error.lastNodeError : error;
 }

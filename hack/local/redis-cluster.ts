@@ -1,3 +1,4 @@
+import type { Certificates } from './certificates.ts';
 import { freePort, until, within } from './children.ts';
 import { countSlots, hasSlot, type NodeLine, parseNodes, SLOTS, servesSlots } from './cluster-nodes.ts';
 import { onFreePorts } from './free-ports.ts';
@@ -10,6 +11,7 @@ export interface RedisClusterOptions {
   readonly nodeTimeoutMs?: number;
   /** Of every node, for clients and among themselves. */
   readonly password?: string;
+  readonly tls?: Certificates;
   readonly args?: readonly string[];
   /** Puts something before a node, given its port, and answers the port that the node tells others to use. */
   readonly announce?: (port: number) => Promise<number>;
@@ -214,7 +216,7 @@ async function ask(server: RedisServer, what: string, answer: Promise<unknown>):
 }
 
 function startNode(options: RedisClusterOptions): Promise<RedisServer> {
-  const { nodeTimeoutMs = 1_000, args = [], announce, password } = options;
+  const { nodeTimeoutMs = 1_000, args = [], announce, password, tls } = options;
   return onFreePorts(async () => {
     const port = await freePort();
     const announced = announce === undefined ? port : await announce(port);
@@ -226,7 +228,15 @@ function startNode(options: RedisClusterOptions): Promise<RedisServer> {
       port,
       announced,
       ...(password === undefined ? {} : { password }),
-      args: [...cluster, ...bus, ...told, ...failover, ...args],
+      ...(tls === undefined ? {} : { tls }),
+      args: [
+        ...(tls === undefined ? [] : ['--tls-cluster', 'yes']),
+        ...cluster,
+        ...bus,
+        ...told,
+        ...failover,
+        ...args,
+      ],
     });
     // What was put before a node knows that node's port alone.
   }, announce === undefined);

@@ -1,16 +1,20 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import type { Certificates } from './certificates.ts';
 import { endChild, freePort, startChild, temporaryFolder, until } from './children.ts';
-import { RedisServer } from './redis-server.ts';
+import { clientTls, RedisServer, tlsArguments } from './redis-server.ts';
 
 export interface RedisSentinelOptions {
   readonly replicas?: number;
   readonly sentinels?: number;
   /** How long a master may be silent before it is taken for dead. Default 1000. */
   readonly downAfterMs?: number;
-  /** Of the servers; the sentinels themselves are open. */
+  /** Of the servers; the sentinels themselves are open, unless they have one too. */
   readonly password?: string;
+  readonly sentinelPassword?: string;
+  /** Of servers and sentinels. */
+  readonly tls?: Certificates;
 }
 
 interface Sentinel {
@@ -33,8 +37,11 @@ export class RedisSentinel {
   }
 
   static async start(options: RedisSentinelOptions = {}): Promise<RedisSentinel> {
-    const { replicas = 1, sentinels = 3, downAfterMs = 1_000, password } = options;
-    const secret = password === undefined ? {} : { password };
+    const { replicas = 1, sentinels = 3, downAfterMs = 1_000, password, tls, sentinelPassword } = options;
+    const secret = {
+      ...(password === undefined ? {} : { password }),
+      ...(tls === undefined ? {} : { tls }),
+    };
     const quick = ['--repl-diskless-sync-delay', '0'];
     const master = await RedisServer.start({ ...secret, args: quick });
     const follow = ['--replicaof', '127.0.0.1', String(master.port), ...quick];
@@ -42,7 +49,8 @@ export class RedisSentinel {
       Array.from({ length: replicas }, () => RedisServer.start({ ...secret, args: follow })),
     );
     await until('all replicas are online', async () => (await online(master)) === replicas);
-    const watch = { master: master.port, quorum: Math.floor(sentinels / 2) + 1, downAfterMs, password };
+    const quorum = Math.floor(sentinels / 2) + 1;
+    const watch = { master: master.port, quorum, downAfterMs, password, tls, sentinelPassword };
     const watchers = await Promise.all(Array.from({ length: sentinels }, () => startSentinel(watch)));
     const all = new RedisSentinel([master, ...followers], watchers);
     await until('the sentinels know the replicas and one another', () => all.#settled(replicas));
@@ -103,25 +111,22 @@ interface Watch {
   readonly quorum: number;
   readonly downAfterMs: number;
   readonly password: string | undefined;
+  readonly sentinelPassword: string | undefined;
+  readonly tls: Certificates | undefined;
 }
 
-async function startSentinel({ master, quorum, downAfterMs, password }: Watch): Promise<Sentinel> {
+async function startSentinel(watch: Watch): Promise<Sentinel> {
+  const { tls, sentinelPassword } = watch;
   const port = await freePort();
   const folder = temporaryFolder('sentinel');
   // It writes what it learns into its own file.
   const file = join(folder, 'sentinel.conf');
-  const lines = [
-    `port ${port}`,
-    'bind 127.0.0.1',
-    `dir ${folder}`,
-    `sentinel monitor mymaster 127.0.0.1 ${master} ${quorum}`,
-    `sentinel down-after-milliseconds mymaster ${downAfterMs}`,
-    'sentinel failover-timeout mymaster 5000',
-    ...(password === undefined ? [] : [`sentinel auth-pass mymaster ${password}`]),
-  ];
+  const lines = linesOf(watch, port, folder);
   writeFileSync(file, `${lines.join('\n')}\n`);
   const child = startChild('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
   const admin = new Redis(port, '127.0.0.1', {
+    ...(tls === undefined ? {} : { tls: clientTls(tls) }),
+    ...(sentinelPassword === undefined ? {} : { password: sentinelPassword }),
     enableReadyCheck: false,
     maxRetriesPerRequest: null,
     retryStrategy: () => 50,
@@ -133,6 +138,23 @@ async function startSentinel({ master, quorum, downAfterMs, password }: Watch): 
     await endChild(child, 'SIGKILL');
   };
   return { port, admin, freeze: () => void child.kill('SIGSTOP'), stop };
+}
+
+function linesOf(watch: Watch, port: number, folder: string): string[] {
+  const { master, quorum, downAfterMs, password, sentinelPassword, tls } = watch;
+  const secret = sentinelPassword === undefined ? [] : [`requirepass ${sentinelPassword}`];
+  return [
+    ...(tls === undefined
+      ? [`port ${port}`]
+      : ['port 0', `tls-port ${port}`, ...tlsArguments(tls).map((each) => each.join(' '))]),
+    'bind 127.0.0.1',
+    `dir ${folder}`,
+    `sentinel monitor mymaster 127.0.0.1 ${master} ${quorum}`,
+    `sentinel down-after-milliseconds mymaster ${downAfterMs}`,
+    'sentinel failover-timeout mymaster 5000',
+    ...(password === undefined ? [] : [`sentinel auth-pass mymaster ${password}`]),
+    ...secret,
+  ];
 }
 
 async function online(master: RedisServer): Promise<number> {

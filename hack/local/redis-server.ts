@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import type { Certificates } from './certificates.ts';
 import { endChild, freePort, isRunning, startChild, temporaryFolder, until } from './children.ts';
 import { onFreePorts, PortTakenError } from './free-ports.ts';
 import { ensureRedisServer } from './redis-install.ts';
@@ -11,6 +12,8 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** The port that others use, where something stands before the server. */
   readonly announced?: number;
+  /** TLS alone, both ways: with clients, replicas and other nodes. */
+  readonly tls?: Certificates;
   /** Further arguments of redis-server, such as `--maxmemory 10mb`. */
   readonly args?: readonly string[];
 }
@@ -105,8 +108,16 @@ export class RedisServer {
   }
 
   async #launch(): Promise<void> {
-    const { password, args = [] } = this.#options;
-    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', ''];
+    const { password, tls, args = [] } = this.#options;
+    const own = [
+      ...listenArguments(this.port, tls),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      this.#folder,
+      '--save',
+      '',
+    ];
     const secret = password === undefined ? [] : ['--requirepass', password, '--masterauth', password];
     const child = startChild('redis-server', [...own, '--daemonize', 'no', ...secret, ...args]);
     this.#child = child;
@@ -120,6 +131,7 @@ export class RedisServer {
     this.#admin?.disconnect();
     this.#admin = new Redis(this.port, '127.0.0.1', {
       ...(password === undefined ? {} : { password }),
+      ...(tls === undefined ? {} : { tls: clientTls(tls) }),
       enableReadyCheck: false,
       maxRetriesPerRequest: null,
       retryStrategy: () => 50,
@@ -142,6 +154,32 @@ export class RedisServer {
     answers.catch(() => undefined);
     await Promise.race([answers, ended]);
   }
+}
+
+/** Of redis-server, and of a sentinel as lines of its file. */
+export function tlsArguments({ ca, server }: Certificates): [string, string][] {
+  return [
+    ['tls-cert-file', server.cert],
+    ['tls-key-file', server.key],
+    ['tls-ca-cert-file', ca],
+    ['tls-replication', 'yes'],
+  ];
+}
+
+/** For orders to a server that stands here, whatever its certificate calls it. */
+export function clientTls({ ca, client }: Certificates) {
+  return {
+    ca: readFileSync(ca),
+    cert: readFileSync(client.cert),
+    key: readFileSync(client.key),
+    checkServerIdentity: () => undefined,
+  };
+}
+
+function listenArguments(port: number, tls: Certificates | undefined): string[] {
+  if (tls === undefined) return ['--port', String(port)];
+  const files = tlsArguments(tls).flatMap(([name, value]) => [`--${name}`, value]);
+  return ['--port', '0', '--tls-port', String(port), ...files];
 }
 
 function startFailure(port: number, output: string): Error {

@@ -9,8 +9,10 @@ import { fieldTable } from './schema-rows.ts';
 const OTHERS: Readonly<Record<string, string>> = {
   REDIS_HOST: 'with `REDIS_PORT` the only one of `redis.nodes`; not together with `REDIS_NODES`',
   REDIS_PORT: 'see `REDIS_HOST`; default 6379',
-  REDIS_USERNAME: 'user of Redis; only in the environment',
+  REDIS_USERNAME: '`redis.username`',
   REDIS_PASSWORD: 'password of Redis; only in the environment',
+  REDIS_SENTINEL_USERNAME: 'user of the sentinels, where they have users; only in the environment',
+  REDIS_SENTINEL_PASSWORD: 'password of the sentinels, where they ask for one; only in the environment',
   CACHE_AUTH_TOKEN: 'token that callers must show; only in the environment',
   ...TRACING_VARIABLES,
 };

@@ -34,6 +34,7 @@ import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
 import { type ConfigFile, Reloads } from './reload.ts';
+import { PortSecurity } from './security/port-security.ts';
 import { Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
@@ -100,6 +101,7 @@ export class Agent {
   readonly #watchers: Watchers;
   readonly #invalidator: Invalidator;
   readonly #monitor: RedisMonitor;
+  readonly #security: PortSecurity;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
   readonly #reloads: Reloads;
@@ -229,6 +231,9 @@ export class Agent {
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
+    const { security } = config;
+    const { registry } = this;
+    this.#security = new PortSecurity({ config: security, registry, wallClock: env.wallClock, log });
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
@@ -266,9 +271,9 @@ export class Agent {
     );
   }
 
-  /** Opens the ports; Redis may come later. @throws AgentError EC_LISTEN_FAILED */
+  /** Opens the ports; Redis may come later. @throws AgentError EC_LISTEN_FAILED, EC_SECURITY_FILE */
   async start(): Promise<AgentPorts> {
-    const grpcPort = await this.#grpc.listen();
+    const grpcPort = await this.#grpc.listen(this.#security.start());
     const httpPort = await this.#http.listen();
     void this.#identify();
     this.#reloads.watch();
@@ -286,6 +291,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#reloads.stop();
+    this.#security.stop();
     // Near caches end first: once this agent is struck off, nobody waits for what they hold.
     await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);

@@ -10,7 +10,8 @@ export type AgentErrorCode =
   | 'EC_PARTITIONS_MISMATCH'
   | 'EC_CONFIRM_TIMEOUT'
   | 'EC_RATE_LIMITED'
-  | 'EC_LISTEN_FAILED';
+  | 'EC_LISTEN_FAILED'
+  | 'EC_SECURITY_FILE';
 
 /** A failure that an agent answers or stops with. */
 export class AgentError extends Error {

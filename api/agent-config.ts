@@ -10,7 +10,7 @@ import {
 import { checkLimits } from './port-limits.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
-import { securitySchema } from './security.ts';
+import { checkSecurity, securitySchema } from './security.ts';
 import {
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
@@ -146,6 +146,9 @@ export const agentConfigSchema = z
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
     );
+    checkSecurity(config.security, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
+    );
     checkLimits(config.security.limits, config.namespaces, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['security', 'limits', ...path], message }),
     );
@@ -233,6 +236,11 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_HTTP_ADDRESS: [text, at('httpAddress')],
   CACHE_OUTBOX_DIR: [text, at('outbox', 'dir')],
   CACHE_MAX_STALENESS_MS: [wholeNumber, at('maxStalenessMs')],
+  CACHE_ENABLE_TLS: [switchText, at('security', 'tls', 'enabled')],
+  CACHE_TLS_CERT_FILE: [text, at('security', 'tls', 'certFile')],
+  CACHE_TLS_KEY_FILE: [text, at('security', 'tls', 'keyFile')],
+  CACHE_TLS_CA_FILE: [text, at('security', 'tls', 'caFile')],
+  CACHE_TLS_CLIENT_CERT: [text, at('security', 'tls', 'clientCert')],
   LOG_LEVEL: [text, at('logLevel')],
 };
 
@@ -244,7 +252,6 @@ const OTHER_VARIABLES = new Set([
   'REDIS_PASSWORD',
   'REDIS_SENTINEL_USERNAME',
   'REDIS_SENTINEL_PASSWORD',
-  'CACHE_ENABLE_TLS',
   'CACHE_REQUIRE_AUTH',
   'CACHE_AUTH_TOKEN',
 ]);
@@ -326,7 +333,7 @@ function applyEnvironment(target: Record<string, unknown>, env: Environment, pro
 }
 
 function refuseUnsupported(env: Environment, problems: InputProblem[]): void {
-  for (const name of ['CACHE_ENABLE_TLS', 'CACHE_REQUIRE_AUTH']) {
+  for (const name of ['CACHE_REQUIRE_AUTH']) {
     const on = switchText.safeParse(env[name] ?? 'false');
     if (!on.success)
       problems.push({ path: name, given: JSON.stringify(env[name]), remedy: 'must be true or false' });

@@ -12,7 +12,7 @@ export const limitsSchema = z.strictObject({
   maxConnections: wholeNumber(2, 100_000, 'connections')
     .default(1024)
     .describe(
-      'Connections to the gRPC port. One address gets half of them at most; where there is no room, the one that is idle for longest makes it.',
+      'Connections to the gRPC port. One address gets half of them at most. Where there is no room, one without calls makes it.',
     ),
   maxStreamsPerConnection: wholeNumber(1, 100_000, 'streams')
     .default(1000)

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { accessLogSchema } from './access-log.ts';
 import { limitsSchema } from './port-limits.ts';
+import { checkTls, tlsSchema } from './port-tls.ts';
 
 /** Who may do what at an agent's ports, and how much of it. */
 export const securitySchema = z.strictObject({
+  tls: tlsSchema.prefault({}).describe('TLS of the gRPC port.'),
   limits: limitsSchema.prefault({}).describe('What one caller may take of an agent.'),
   accessLog: accessLogSchema
     .optional()
@@ -11,3 +13,8 @@ export const securitySchema = z.strictObject({
 });
 
 export type Security = z.output<typeof securitySchema>;
+
+/** Rules across fields. */
+export function checkSecurity({ tls }: Security, fail: (path: string[], remedy: string) => void): void {
+  checkTls(tls, (path, remedy) => fail(['tls', ...path], remedy));
+}

@@ -146,13 +146,23 @@ it('makes room by ending what never had a call, then what has had none for longe
   expect(connections.ends).toMatchObject({ 'made-room': 2, 'too-many': 0 });
 });
 
-it('refuses those of an address that has half of all connections', async () => {
+it('makes room for those of an address that has half of all connections at the cost of that address alone', async () => {
   const { open, connections, refused } = await aPort({ maxConnections: 4 });
-  await open('127.0.0.1');
-  await open('127.0.0.1');
+  const other = await open('127.0.0.2');
+  const busy = await open('127.0.0.1');
+  const stream = begin(busy, WATCH);
+  stream.end(EMPTY);
+  await once(stream, 'data');
+  const idle = await open('127.0.0.1');
+  const gone = once(idle, 'close');
+  const next = await open('127.0.0.1');
+  await gone;
+  const second = begin(next, WATCH);
+  second.end(EMPTY);
+  await once(second, 'data');
   await refused('127.0.0.1');
-  await open('127.0.0.2');
-  expect(connections.ends).toMatchObject({ 'made-room': 0, 'too-many': 1 });
+  expect([other.closed, busy.closed, next.closed]).toEqual([false, false, false]);
+  expect(connections.ends).toMatchObject({ 'made-room': 1, 'too-many': 1 });
 });
 
 it('refuses the next one where all have calls', async () => {

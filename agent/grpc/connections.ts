@@ -143,7 +143,8 @@ export class Connections {
     const { maxConnections } = this.#options;
     const half = Math.ceil(maxConnections / 2);
     // Only where it may matter: counting all for each that comes would be an attack of its own.
-    if (address !== '' && this.size >= half && this.#ofAddress(address) >= half) return false;
+    if (address !== '' && this.size >= half && this.#ofAddress(address) >= half)
+      return this.#makeRoom(address);
     return this.size < maxConnections || this.#makeRoom();
   }
 
@@ -153,12 +154,12 @@ export class Connections {
     return count;
   }
 
-  /** Ends a connection without calls: one that never had any, or else the one that has had none for longest. */
-  #makeRoom(): boolean {
+  /** Ends a connection without calls: one that never had any, or else the one that has had none for longest. @param of this address alone */
+  #makeRoom(of?: string): boolean {
     let idlest: Connection | undefined;
     for (const connection of this.#connections) {
-      const { calls, streams, closing } = connection;
-      if (calls.size > 0 || streams > 0 || closing) continue;
+      const { calls, streams, closing, address } = connection;
+      if (calls.size > 0 || streams > 0 || closing || (of !== undefined && address !== of)) continue;
       if (idlest === undefined || isIdler(connection, idlest)) idlest = connection;
     }
     if (idlest === undefined) return false;

@@ -3,6 +3,7 @@ import {
   type handleUnaryCall,
   Metadata,
   Server,
+  ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -132,8 +133,8 @@ export class GrpcServer {
   }
 
   /** @returns the TCP port. @throws AgentError EC_LISTEN_FAILED */
-  async listen(): Promise<number> {
-    const port = await listen(this.#server, this.#options.address);
+  async listen(credentials = ServerCredentials.createInsecure()): Promise<number> {
+    const port = await listen(this.#server, this.#options.address, credentials);
     this.connections.watch(this.#server);
     this.#sweeper = setInterval(() => this.connections.sweep(), SWEEP_MS);
     return port;

@@ -17,6 +17,7 @@ const STATUS: Readonly<Record<AgentErrorCode, status>> = {
   EC_CONFIRM_TIMEOUT: status.DEADLINE_EXCEEDED,
   EC_RATE_LIMITED: status.RESOURCE_EXHAUSTED,
   EC_LISTEN_FAILED: status.INTERNAL,
+  EC_SECURITY_FILE: status.INTERNAL,
 };
 
 /** Turns a typed error into what gRPC callers get: status, message, and the stable code in the trailers. */

@@ -8,7 +8,9 @@ import { until } from '../../hack/local/children.ts';
 import { LocalAgent } from '../../hack/local/local-agent.ts';
 import { RedisServer } from '../../hack/local/redis-server.ts';
 import { standalone } from '../support/cache.ts';
+import { Authority } from '../support/certificates.ts';
 import { failureOf, METHODS, RawClient } from '../support/raw-client.ts';
+import { RawConnection } from '../support/raw-http2.ts';
 
 const GET = { namespace: 'ns', key: 'k', minToken: '', wantLease: false };
 const JSON_CODEC = { codec: anyJson };
@@ -108,6 +110,37 @@ describe('limits of the port', () => {
       );
       expect(await client.get('ns', 'none')).toMatchObject({ status: 'miss' });
       return (await metric('edgecache_grpc_connections_ended_total{reason="aged"}')) >= 3;
+    });
+  });
+
+  it('with TLS, who says nothing is ended too, and makes room for others', { timeout: 60_000 }, async () => {
+    const authority = new Authority('agents');
+    const tls = { enabled: true, ...authority.issueForAgent() };
+    const options = { tls: { caFile: authority.caFile } };
+    const { agent, client, metric } = await start({ tls, limits: { maxConnections: 10 } }, options);
+    const ended = (reason: string) => metric(`edgecache_grpc_connections_ended_total{reason="${reason}"}`);
+    await client.put('ns', 'k', 'v', JSON_CODEC);
+    const silent = await RawConnection.open(agent.address);
+    const half = await RawConnection.open(agent.address);
+    // The beginning of a ClientHello.
+    await half.send(Buffer.from('1603010200010001fc0303', 'hex'));
+    await until('who says nothing is gone', () => silent.isClosed && half.isClosed, { timeoutMs: 40_000 });
+    expect(await ended('no-handshake')).toBe(2);
+    for (let i = 0; i < 10; i++) await RawConnection.open(agent.address);
+    await until('they make room for one another', async () => (await ended('made-room')) >= 5);
+    expect(await client.get('ns', 'k', JSON_CODEC)).toMatchObject({ value: 'v' });
+  });
+
+  it('with TLS, connections that end by age fail no lookup', async () => {
+    const authority = new Authority('agents');
+    const tls = { enabled: true, ...authority.issueForAgent() };
+    const { client, metric } = await start(
+      { tls, limits: { maxConnectionAgeSeconds: 1 } },
+      { tls: { caFile: authority.caFile } },
+    );
+    await until('two connections have ended', async () => {
+      expect(await client.get('ns', 'none')).toMatchObject({ status: 'miss' });
+      return (await metric('edgecache_grpc_connections_ended_total{reason="aged"}')) >= 2;
     });
   });
 

@@ -19,7 +19,7 @@ import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
 import { Explainer } from './explain/explainer.ts';
 import { GrpcServer } from './grpc/server.ts';
-import { buildCallGuard } from './guard/call-guard.ts';
+import { buildCallMeter, type CallMeter } from './guard/call-meter.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
@@ -34,6 +34,7 @@ import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
 import { type ConfigFile, Reloads } from './reload.ts';
+import type { KubernetesApi } from './security/kubernetes-review.ts';
 import { PortSecurity } from './security/port-security.ts';
 import { Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
@@ -52,6 +53,8 @@ export interface AgentEnvironment {
   readonly file?: ConfigFile | undefined;
   /** Environment variables, which override the file. */
   readonly variables?: Readonly<Record<string, string | undefined>>;
+  /** Where ServiceAccounts are verified. Default: as the environment variables of a pod say. */
+  readonly kubernetes?: KubernetesApi;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Milliseconds since 1970; for people's timestamps only. */
@@ -231,9 +234,7 @@ export class Agent {
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
-    const { security } = config;
-    const { registry } = this;
-    this.#security = new PortSecurity({ config: security, registry, wallClock: env.wallClock, log });
+    this.#security = this.#buildSecurity();
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
@@ -241,13 +242,14 @@ export class Agent {
       now,
       random,
       limits: config.security.limits,
-      guard: buildCallGuard({ config: config.security, registry: this.registry, log, now, random }),
       service,
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
       tracing: env.tracing,
       calls: config.metrics ? metrics.calls : undefined,
       explain: (request) => this.explainer.explain(request),
+      guard: this.#security.guard,
+      meter: this.#buildMeter(),
       log,
     });
     env.tracing?.addMetrics(this.registry);
@@ -322,6 +324,7 @@ export class Agent {
       // Its events may still be on their way through the other lane, whose lease no longer speaks for it.
       for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
     }
+    this.#security.reconfigure(next.security);
     this.#watchers.reset('the configuration changed');
   }
 
@@ -437,6 +440,29 @@ export class Agent {
         this.#config.namespaces.reduce((sum, { l2MemoryLimitBytes }) => sum + l2MemoryLimitBytes, 0),
       readUsage: () => readUsage(this.#l2),
     });
+  }
+
+  #buildSecurity(): PortSecurity {
+    const { now, wallClock, log, variables = {}, kubernetes } = this.#env;
+    const { security, tokens } = this.#config;
+    const { registry } = this;
+    return new PortSecurity({
+      config: security,
+      tokens,
+      kubernetes,
+      env: variables,
+      registry,
+      now,
+      wallClock,
+      log,
+    });
+  }
+
+  #buildMeter(): CallMeter | undefined {
+    const { now, log, random } = this.#env;
+    const { guard } = this.#security;
+    const { security: config } = this.#config;
+    return buildCallMeter({ config, registry: this.registry, guard, log, now, random });
   }
 
   #buildService(): Service {

@@ -11,7 +11,10 @@ export type AgentErrorCode =
   | 'EC_CONFIRM_TIMEOUT'
   | 'EC_RATE_LIMITED'
   | 'EC_LISTEN_FAILED'
-  | 'EC_SECURITY_FILE';
+  | 'EC_SECURITY_FILE'
+  | 'EC_UNAUTHENTICATED'
+  | 'EC_AUTH_UNAVAILABLE'
+  | 'EC_PERMISSION_DENIED';
 
 /** A failure that an agent answers or stops with. */
 export class AgentError extends Error {

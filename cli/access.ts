@@ -13,7 +13,7 @@ export const ACCESS_OPTIONS: Options = {
     help: 'authorities that agents are verified by (EDGECACHE_CA; default: the public ones)',
   },
   cert: { type: 'string', value: 'FILE', help: 'own certificate, as PEM (EDGECACHE_CERT)' },
-  key: { type: 'string', value: 'FILE', help: 'its private key (EDGECACHE_KEY)' },
+  'cert-key': { type: 'string', value: 'FILE', help: 'its private key (EDGECACHE_CERT_KEY)' },
   'server-name': {
     type: 'string',
     value: 'NAME',
@@ -34,10 +34,10 @@ export function accessOf(given: Given, env: Env): AccessOptions {
   };
   const caFile = option('ca');
   const certFile = option('cert');
-  const keyFile = option('key');
+  const keyFile = option('cert-key');
   const serverName = option('server-name');
   if ((certFile === undefined) !== (keyFile === undefined))
-    throw usageError('--cert and --key go together: a certificate and its private key');
+    throw usageError('--cert and --cert-key go together: a certificate and its private key');
   const tls: ClientTlsOptions = {
     ...(caFile === undefined ? {} : { caFile }),
     ...(certFile === undefined ? {} : { certFile }),

@@ -90,6 +90,8 @@ export function fromRefusal({ status: code, message }: Pick<Refusal, 'status' | 
 
 /** Turns what gRPC throws into this product's errors. */
 export function fromGrpc(error: ServiceError): EdgeCacheError {
+  if (error.metadata.get('edgecache-code')[0] === 'EC_AUTH_UNAVAILABLE')
+    return new EdgeCacheError('EC_CLIENT_UNAUTHENTICATED', error.details, true, { cause: error });
   return fromStatus(error.code, error.details || error.message, { cause: error }, isAgentsAnswer(error));
 }
 

@@ -96,6 +96,11 @@ export class Connections {
     for (const connection of this.#connections) this.#look(connection, now);
   }
 
+  /** Nobody need wait for those that never said anything. */
+  stop(): void {
+    for (const { settled, socket } of this.#connections) if (!settled) socket.destroy();
+  }
+
   #connected(socket: Socket): void {
     const address = socket.remoteAddress ?? '';
     const openedAt = this.#options.now();

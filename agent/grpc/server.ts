@@ -31,8 +31,10 @@ import {
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { type PartAnswers, refused } from '../cache/answer.ts';
 import { messageOf } from '../errors.ts';
-import type { Caller, CallGuard } from '../guard/call-guard.ts';
+import type { CallMeter, MeteredCall } from '../guard/call-meter.ts';
 import type { CallDurations } from '../metrics/call-durations.ts';
+import type { Caller } from '../security/access-rules.ts';
+import type { PortGuard } from '../security/port-guard.ts';
 import type { Service } from '../service.ts';
 import type { AgentTracing } from '../tracing/agent-tracing.ts';
 import type { Watchers } from '../watch/watchers.ts';
@@ -55,10 +57,12 @@ export interface GrpcServerOptions {
   readonly random: () => number;
   readonly limits: PortLimits;
   /** Counts calls and writes them down, where that is wanted. */
-  readonly guard?: CallGuard | undefined;
+  readonly meter?: CallMeter | undefined;
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
+  /** Undefined: everybody may do everything. */
+  readonly guard?: PortGuard | undefined;
   /** Undefined: nothing is traced. */
   readonly tracing?: AgentTracing | undefined;
   /** Takes down how long calls took. */
@@ -116,6 +120,7 @@ export class GrpcServer {
       'grpc.max_send_message_length': -1,
       'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
       'grpc.keepalive_time_ms': 30_000,
+      ...(options.guard === undefined ? {} : { interceptors: [options.guard.intercept] }),
       // Nobody can read it, and it costs something for each call.
       'grpc.enable_channelz': 0,
     });
@@ -150,6 +155,7 @@ export class GrpcServer {
   async stop(graceMs: number): Promise<void> {
     this.setServing(false);
     clearInterval(this.#sweeper);
+    this.connections.stop();
     // A stream ends when its client ends it, which may be never.
     for (const stream of this.#lookups) stream.drain();
     await new Promise<void>((resolve) => {
@@ -167,9 +173,9 @@ export class GrpcServer {
   #implementation(): EdgeCacheServer {
     const { service, stats, explain } = this.#options;
     return {
-      get: this.#unary('Get', (request) => service.get(request)),
-      batchGet: this.#unary('BatchGet', (request) => {
-        const items = service.getMany(request.items, request);
+      get: this.#unary('Get', (request, caller) => service.get(request, caller)),
+      batchGet: this.#unary('BatchGet', (request, caller) => {
+        const items = service.getMany(request.items, caller === undefined ? request : { ...request, caller });
         const respond = (answers: BatchGetResponse['items']): BatchGetResponse => ({
           id: request.id,
           items: answers,
@@ -178,13 +184,19 @@ export class GrpcServer {
         });
         return Array.isArray(items) ? respond(items) : items.then(respond);
       }),
-      put: this.#unary('Put', (request) => service.put(request)),
-      invalidate: this.#unary('Invalidate', (request) => service.invalidate(request)),
-      publish: this.#unary('Publish', (request) => service.publish(request)),
-      fill: this.#unary('Fill', (request) => service.fill(request)),
-      release: this.#unary('Release', (request) => service.release(request)),
-      stats: this.#unary('Stats', (request) => stats(request)),
-      explain: this.#unary('Explain', (request) => explain(request)),
+      put: this.#unary('Put', (request, caller) => service.put(request, caller)),
+      invalidate: this.#unary('Invalidate', (request, caller) => service.invalidate(request, caller)),
+      publish: this.#unary('Publish', (request, caller) => service.publish(request, caller)),
+      fill: this.#unary('Fill', (request, caller) => service.fill(request, caller)),
+      release: this.#unary('Release', (request, caller) => service.release(request, caller)),
+      stats: this.#unary('Stats', (request, caller) => {
+        caller?.checkAdmin('Stats');
+        return stats(request);
+      }),
+      explain: this.#unary('Explain', (request, caller) => {
+        caller?.check('read', request.namespace);
+        return explain(request);
+      }),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),
       follow: (call) => this.#follow(call),
@@ -192,7 +204,8 @@ export class GrpcServer {
   }
 
   #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
-    const { service, log, guard } = this.#options;
+    const { service, log, guard, meter } = this.#options;
+    const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     const refuse = (error: unknown) => {
       if (codeOf(error) === undefined)
@@ -200,10 +213,15 @@ export class GrpcServer {
       return toRefusal(error);
     };
     const answer = ({ items, wantTags, refreshBelowMs }: BatchGetRequest): PartAnswers =>
-      service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) });
+      service.lookUp(items, {
+        wantTags,
+        refreshBelowMs,
+        caller,
+        refuse: (error) => refused(refuse(error)),
+      });
     const stream = new LookupStream(call, {
       turns: this.#turns,
-      answer: guard === undefined ? answer : guard.batches(call, answer),
+      answer: meter === undefined ? answer : meter.batches(call, answer),
       refusal: refuse,
       ...this.#recording,
       closed: () => {
@@ -216,21 +234,23 @@ export class GrpcServer {
   }
 
   #watch(call: ServerWritableStream<WatchRequest, WatchResponse>): void {
-    const { watchers } = this.#options;
+    const { watchers, guard } = this.#options;
+    const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     call.on(
       'close',
       this.connections.track(call.getPeer(), () => call.end()),
     );
     try {
-      serveWatch(call, watchers, (names) => this.#open('Watch', call, names));
+      serveWatch(call, watchers, (names) => this.#open('Watch', call, names, caller));
     } catch (error) {
       call.emit('error', toServiceError(error));
     }
   }
 
   #follow(call: ServerDuplexStream<FollowRequest, WatchResponse>): void {
-    const { watchers } = this.#options;
+    const { watchers, guard } = this.#options;
+    const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     call.on(
       'close',
@@ -239,27 +259,26 @@ export class GrpcServer {
     serveFollow(
       call,
       watchers,
-      (names) => this.#open('Follow', call, names),
+      (names) => this.#open('Follow', call, names, caller),
       (error) => call.emit('error', toServiceError(error)),
     );
   }
 
   /** @throws what refuses a stream. */
-  #open(method: string, call: Caller, namespaces: readonly string[]): void {
-    const { service, guard } = this.#options;
-    const check = (): void => service.checkNamespaces(namespaces);
-    if (guard === undefined) check();
-    else guard.opened(method, call, namespaces, check);
+  #open(method: string, call: MeteredCall, namespaces: readonly string[], caller: Caller | undefined): void {
+    const { service, meter } = this.#options;
+    const check = (): void => service.checkNamespaces(namespaces, caller);
+    if (meter === undefined) check();
+    else void meter.unary(method, call, { namespaces }, check);
   }
 
   #unary<Request extends object, Response>(
     method: string,
-    answer: (request: Request) => Response | Promise<Response>,
+    answer: (request: Request, caller: Caller | undefined) => Response | Promise<Response>,
   ): handleUnaryCall<Request, Response> {
     const metadata = this.#metadata;
-    const { now, calls, guard } = this.#options;
+    const { now, calls, guard, meter } = this.#options;
     const recorder = calls?.recorder(method);
-    const guarded = guard?.unary(method, answer);
     const fail = (error: unknown, callback: sendUnaryData<Response>, since: number) => {
       recorder?.failed(statusName(error), now() - since);
       this.#fail(error, callback);
@@ -268,7 +287,12 @@ export class GrpcServer {
       const since = recorder === undefined ? 0 : now();
       call.sendMetadata(metadata);
       try {
-        const response = guarded === undefined ? answer(call.request) : guarded(call.request, call);
+        const caller = guard?.callerOf(call.metadata);
+        const { request } = call;
+        const response =
+          meter === undefined
+            ? answer(request, caller)
+            : meter.unary(method, call, request, () => answer(request, caller));
         if (!(response instanceof Promise)) {
           recorder?.answered(now() - since);
           callback(null, response);

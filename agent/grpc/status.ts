@@ -18,6 +18,9 @@ const STATUS: Readonly<Record<AgentErrorCode, status>> = {
   EC_RATE_LIMITED: status.RESOURCE_EXHAUSTED,
   EC_LISTEN_FAILED: status.INTERNAL,
   EC_SECURITY_FILE: status.INTERNAL,
+  EC_UNAUTHENTICATED: status.UNAUTHENTICATED,
+  EC_AUTH_UNAVAILABLE: status.UNAVAILABLE,
+  EC_PERMISSION_DENIED: status.PERMISSION_DENIED,
 };
 
 /** Turns a typed error into what gRPC callers get: status, message, and the stable code in the trailers. */

@@ -27,11 +27,16 @@ describe('limits of the port', () => {
   });
   afterAll(() => redis?.stop());
 
-  async function start(security: AgentFile['security'], options: Partial<EdgeCacheClientOptions> = {}) {
+  async function start(
+    security: AgentFile['security'],
+    options: Partial<EdgeCacheClientOptions> = {},
+    env: Readonly<Record<string, string>> = {},
+  ) {
     const namespaces = [{ name: 'ns' }, { name: 'critical', critical: true, eventDriven: true }];
     const agent = await LocalAgent.start({
       nodeId: 'limited',
       file: { redis: standalone(redis.port), namespaces, security },
+      env,
     });
     stops.push(() => agent.stop());
     const client = new EdgeCacheClient({
@@ -142,6 +147,32 @@ describe('limits of the port', () => {
       expect(await client.get('ns', 'none')).toMatchObject({ status: 'miss' });
       return (await metric('edgecache_grpc_connections_ended_total{reason="aged"}')) >= 2;
     });
+  });
+
+  it('identities have a rate and a name of their own', async () => {
+    const [first, second] = ['first-token-0123456789', 'second-token-0123456789'];
+    const { agent, client } = await start(
+      { auth: { required: true }, limits: { requestsPerSecond: 5 }, accessLog: { sampleRate: 1 } },
+      { token: first },
+      { CACHE_AUTH_TOKEN: `first=${first},second=${second}` },
+    );
+    const [other, stranger] = [second, 'nobody-s-token-0123456789'].map((token) => {
+      const one = new EdgeCacheClient({ addresses: [agent.address], token, deadlineMs: 10_000 });
+      stops.push(() => one.close());
+      return one;
+    });
+    const keys = Array.from({ length: 200 }, (_, i) => `k${i}`);
+    await client.getMany('ns', keys);
+    await expect(client.get('ns', 'k')).rejects.toMatchObject({
+      message: expect.stringMatching(/^token:first /),
+    });
+    expect(await other?.get('ns', 'never')).toMatchObject({ status: 'miss' });
+    await stranger?.get('ns', 'k').catch(() => undefined);
+    const log = () => readFileSync(agent.logFile, 'utf8');
+    await until('the stranger is written down', () => log().includes('EC_UNAUTHENTICATED'));
+    for (const said of ['"identity":"token:first"', '"identity":"token:second"', '"identity":"unknown"'])
+      expect(log()).toContain(said);
+    expect(log()).not.toMatch(/-token-0123456789/);
   });
 
   it('the access log says who did what, and no value', async () => {

@@ -1,3 +1,4 @@
+import type { Metadata } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Security } from '../../api/security.ts';
@@ -5,25 +6,25 @@ import type { BatchGetRequest } from '../../proto/gen/edgecache/v1/edgecache.ts'
 import type { Answer, PartAnswers } from '../cache/answer.ts';
 import { codeOf } from '../grpc/status.ts';
 import { Declarations } from '../metrics/declarations.ts';
+import type { PortGuard } from '../security/port-guard.ts';
 import { AccessLog } from './access-log.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { itemsOf, touchedBy } from './touched.ts';
 
 /** What of a call says who makes it. */
-export interface Caller {
+export interface MeteredCall {
+  readonly metadata: Metadata;
   getPeer(): string;
 }
 
-export interface CallGuardOptions {
+export interface CallMeterOptions {
   readonly limiter?: RateLimiter | undefined;
   readonly access?: AccessLog | undefined;
   /** @returns such as `token:ci`; {@link ANONYMOUS} for who did not say */
-  readonly identityOf: (call: Caller) => string;
+  readonly identityOf: (call: MeteredCall) => string;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
-
-type Answering<Request, Response> = (request: Request) => Response | Promise<Response>;
 
 export const ANONYMOUS = 'anonymous';
 
@@ -35,42 +36,39 @@ interface Who {
 }
 
 /** Stands before the calls of the port where there is something to count or to write down; else there is none. */
-export class CallGuard {
-  readonly #options: CallGuardOptions;
+export class CallMeter {
+  readonly #options: CallMeterOptions;
 
-  constructor(options: CallGuardOptions) {
+  constructor(options: CallMeterOptions) {
     this.#options = options;
   }
 
-  /** Answers one call. */
-  unary<Request extends object, Response>(
+  /** Answers one call, or lets a stream begin. @throws what `answer` throws, RateLimitedError */
+  unary<Response>(
     method: string,
-    answer: Answering<Request, Response>,
-  ): (request: Request, call: Caller) => Response | Promise<Response> {
-    const { now } = this.#options;
-    return (request, call) => {
-      const who = this.#whoIs(call);
-      const since = now();
-      const done = (error?: unknown): void => this.#note(method, who, since, request, error);
-      try {
-        this.#options.limiter?.admit(who.budget, itemsOf(request));
-        const response = answer(request);
-        if (!(response instanceof Promise)) {
-          done();
-          return response;
-        }
-        response.then(() => done(), done);
-        return response;
-      } catch (error) {
-        done(error);
-        throw error;
-      }
-    };
+    call: MeteredCall,
+    request: object,
+    answer: () => Response | Promise<Response>,
+  ): Response | Promise<Response> {
+    const { now, limiter } = this.#options;
+    const who = this.#whoIs(call);
+    const since = now();
+    const done = (error?: unknown): void => this.#note(method, who, since, request, error);
+    try {
+      limiter?.admit(who.budget, itemsOf(request));
+      const response = answer();
+      if (response instanceof Promise) response.then(() => done(), done);
+      else done();
+      return response;
+    } catch (error) {
+      done(error);
+      throw error;
+    }
   }
 
   /** Answers the batches of one Lookup stream. */
   batches(
-    call: Caller,
+    call: MeteredCall,
     answer: (request: BatchGetRequest) => PartAnswers,
   ): (request: BatchGetRequest) => PartAnswers {
     const { now, limiter, access } = this.#options;
@@ -93,12 +91,13 @@ export class CallGuard {
     };
   }
 
-  /** Lets a stream of another kind begin. @throws what `check` throws, RateLimitedError */
-  opened(method: string, call: Caller, namespaces: readonly string[], check: () => void): void {
-    this.unary(method, check)({ namespaces }, call);
+  /** Takes down a call that never came to its answer, because nobody knows who makes it. */
+  refused(path: string, peer: string, error: unknown): void {
+    const method = path.slice(path.lastIndexOf('/') + 1);
+    this.#note(method, { identity: 'unknown', peer, budget: '' }, this.#options.now(), {}, error);
   }
 
-  #whoIs(call: Caller): Who {
+  #whoIs(call: MeteredCall): Who {
     const identity = this.#options.identityOf(call);
     const peer = call.getPeer();
     return {
@@ -129,12 +128,21 @@ export interface BuildOptions {
   readonly config: Security;
   readonly registry: Registry;
   readonly log: Logger;
+  /** Undefined: nobody has a name. */
+  readonly guard: PortGuard | undefined;
   readonly now: () => number;
   readonly random: () => number;
 }
 
 /** Nothing where neither rates nor the access log ask for it, so that calls cost nothing more. */
-export function buildCallGuard({ config, registry, log, now, random }: BuildOptions): CallGuard | undefined {
+export function buildCallMeter({
+  config,
+  registry,
+  log,
+  guard,
+  now,
+  random,
+}: BuildOptions): CallMeter | undefined {
   const { limits, accessLog } = config;
   const perSecond = limits.requestsPerSecond;
   const limiter = perSecond === 0 ? undefined : new RateLimiter({ perSecond, now });
@@ -153,7 +161,11 @@ export function buildCallGuard({ config, registry, log, now, random }: BuildOpti
     () => access?.dropped ?? 0,
   );
   if (limiter === undefined && access === undefined) return undefined;
-  return new CallGuard({ limiter, access, identityOf: () => ANONYMOUS, now });
+  const identityOf = ({ metadata }: MeteredCall): string =>
+    guard?.callerOf(metadata).identity.name ?? ANONYMOUS;
+  const meter = new CallMeter({ limiter, access, identityOf, now });
+  if (guard !== undefined) guard.refused = (path, peer, error) => meter.refused(path, peer, error);
+  return meter;
 }
 
 /** Without the port, which differs for each connection. */

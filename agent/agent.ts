@@ -511,6 +511,7 @@ export class Agent {
       pressure: this.#size.pressure,
       warmUp: this.#warmUp,
       memoryUses: this.#memory,
+      wallClock: this.#env.wallClock,
       connections: this.#connections,
       propagation: this.#propagation,
       monitor: this.#monitor,

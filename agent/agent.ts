@@ -184,7 +184,7 @@ export class Agent {
     this.#outbox = new Outbox({
       maxItems: config.outbox.maxItems,
       maxBytes: config.outbox.maxBytes,
-      send: (part) => this.#l2.change(part),
+      send: env.tracing?.queued(this.#l2) ?? ((part) => this.#l2.change(part)),
       log,
       random,
       now,
@@ -230,7 +230,7 @@ export class Agent {
     });
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
-    const metrics = buildMetrics(this.#sources, this.registry);
+    const metrics = buildMetrics(this.#sources, this.registry, env.tracing !== undefined);
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
@@ -252,7 +252,7 @@ export class Agent {
       meter: this.#buildMeter(),
       log,
     });
-    env.tracing?.addMetrics(this.registry);
+    env.tracing?.addMetrics(this.registry, metrics.calls);
     this.#http = new HttpServer({
       address: config.httpAddress,
       routes: agentRoutes({
@@ -426,6 +426,7 @@ export class Agent {
       ttl: this.#ttl,
       propagation: this.#propagation,
       propagationMetric: propagation,
+      tracing: this.#env.tracing,
       log: this.#env.log,
     });
   }
@@ -474,6 +475,7 @@ export class Agent {
       confirmations: this.#confirmations,
       l2: this.#l2,
       ttl: this.#ttl,
+      traceparent: this.#env.tracing?.traceparent,
       wallClock: this.#env.wallClock,
     });
   }

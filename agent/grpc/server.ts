@@ -29,7 +29,7 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
-import { type PartAnswers, refused } from '../cache/answer.ts';
+import { refused } from '../cache/answer.ts';
 import { messageOf } from '../errors.ts';
 import type { CallMeter, MeteredCall } from '../guard/call-meter.ts';
 import type { CallDurations } from '../metrics/call-durations.ts';
@@ -204,7 +204,7 @@ export class GrpcServer {
   }
 
   #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
-    const { service, log, guard, meter } = this.#options;
+    const { service, log, guard, meter, tracing } = this.#options;
     const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     const refuse = (error: unknown) => {
@@ -212,16 +212,17 @@ export class GrpcServer {
         log.error({ error: messageOf(error) }, 'a lookup failed for no reason of its caller’s');
       return toRefusal(error);
     };
-    const answer = ({ items, wantTags, refreshBelowMs }: BatchGetRequest): PartAnswers =>
+    const answer: LookupStreamOptions['answer'] = ({ items, wantTags, refreshBelowMs }) =>
       service.lookUp(items, {
         wantTags,
         refreshBelowMs,
         caller,
         refuse: (error) => refused(refuse(error)),
       });
+    const traced = tracing?.lookups(call.metadata, answer) ?? answer;
     const stream = new LookupStream(call, {
       turns: this.#turns,
-      answer: meter === undefined ? answer : meter.batches(call, answer),
+      answer: meter === undefined ? traced : meter.batches(call, traced),
       refusal: refuse,
       ...this.#recording,
       closed: () => {

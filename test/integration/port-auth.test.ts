@@ -400,7 +400,7 @@ function lookupStream({ address }: TestAgent, token: string) {
     new Promise<BatchGetResponse>((resolve) => {
       stream.once('data', resolve);
       const items = [{ namespace, key, minToken: '', wantLease: false }];
-      stream.write({ id: 1, items, split: false, wantTags: false, refreshBelowMs: 0 });
+      stream.write({ id: 1, items, split: false, wantTags: false, refreshBelowMs: 0, traces: undefined });
     });
   return { ended, ask };
 }

@@ -39,6 +39,7 @@ const requests = fc
         split: fc.boolean(),
         wantTags: fc.boolean(),
         refreshBelowMs: fc.nat(),
+        traces: fc.constant(undefined),
       })
       .map((one) => BatchGetRequest.encode(one).finish()),
     fc

@@ -65,6 +65,7 @@ const request = fc
         split: fc.boolean(),
         wantTags: fc.boolean(),
         refreshBelowMs: fc.nat(),
+        traces: fc.constant(undefined),
       })
       .map((one) => BatchGetRequest.encode(one).finish()),
     fc

@@ -71,6 +71,7 @@ describe('limits of the port', () => {
       split: false,
       wantTags: false,
       refreshBelowMs: 0,
+      traces: undefined,
     };
     await raw.call(METHODS.batchGet, batch);
     expect(await failureOf(raw.call(METHODS.get, GET))).toMatchObject({

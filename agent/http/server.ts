@@ -8,6 +8,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import { AgentError } from '../errors.ts';
 import type { Declarations } from '../metrics/declarations.ts';
+import { type HttpMount, isBelow } from './mount.ts';
 
 export interface HttpRoute {
   readonly status: number;
@@ -24,6 +25,7 @@ export interface HttpServerOptions {
   readonly address: string;
   readonly routes: Readonly<Record<string, (headers: IncomingHttpHeaders) => HttpRoute | Promise<HttpRoute>>>;
   readonly posts: Readonly<Record<string, (request: PostRequest) => HttpRoute>>;
+  readonly mount?: HttpMount;
 }
 
 /** How long a slow caller may take; scrapers and probes need milliseconds. */
@@ -48,7 +50,7 @@ export class HttpServer {
     this.#options = options;
     this.#server = createServer(
       { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS, connectionsCheckingInterval: CHECK_MS },
-      (request, response) => void this.#answer(request, pathOf(request.url), response),
+      (request, response) => void this.#serve(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('drop', () => {
@@ -104,12 +106,14 @@ export class HttpServer {
     });
   }
 
-  async #answer(request: IncomingMessage, path: string, response: ServerResponse): Promise<void> {
-    const { status, type, body } = await this.#route(request, path).catch(() => plain(500, 'failed\n'));
-    response.writeHead(status, { 'content-type': type });
-    response.end(request.method === 'HEAD' ? undefined : body);
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A request line may have anything in it, such as "//", of which no URL can be made.
+    const url = URL.parse(request.url ?? '/', 'http://agent');
+    const { mount } = this.#options;
+    if (url === null) answer(request, response, plain(400, 'the path is none\n'));
+    else if (mount !== undefined && isBelow(mount, url)) await serveMount(mount, request, url, response);
+    else answer(request, response, await this.#route(request, url.pathname).catch(failed));
   }
-
   async #route(request: IncomingMessage, path: string): Promise<HttpRoute> {
     const { method, headers } = request;
     const { routes, posts } = this.#options;
@@ -122,15 +126,36 @@ export class HttpServer {
         : post({ headers, body });
     }
     const route = routes[path];
-    if (route === undefined) return plain(404, `no such page; there are ${Object.keys(routes).join(', ')}\n`);
+    if (route === undefined) return plain(404, `no such page; there are ${this.#pages().join(', ')}\n`);
     if (method !== 'GET' && method !== 'HEAD') return plain(405, 'only GET\n');
     return route(headers);
   }
+
+  #pages(): string[] {
+    const { routes, mount } = this.#options;
+    return [...Object.keys(routes), ...(mount === undefined ? [] : [mount.path])];
+  }
 }
 
-/** Whatever stands in the first line of a request: what is no path is one that there is not. */
-function pathOf(url = '/'): string {
-  return URL.parse(url, 'http://agent')?.pathname ?? url;
+async function serveMount(
+  mount: HttpMount,
+  request: IncomingMessage,
+  url: URL,
+  response: ServerResponse,
+): Promise<void> {
+  await mount.serve(request, url, response).catch(() => {
+    if (response.headersSent) response.destroy();
+    else answer(request, response, failed());
+  });
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, { status, type, body }: HttpRoute): void {
+  response.writeHead(status, { 'content-type': type });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function failed(): HttpRoute {
+  return plain(500, 'failed\n');
 }
 
 function statusOf({ code }: NodeJS.ErrnoException): string {

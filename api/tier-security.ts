@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { accessLogSchema } from './access-log.ts';
 import { accessRuleSchema, authSchema } from './port-auth.ts';
+import { limitsSchema } from './port-limits.ts';
 import { dnsName } from './tier-deployment.ts';
 
 /** Protection of a tier's agents as a user writes it: Secrets and issuers where an agent's own file has paths. */
@@ -74,6 +76,10 @@ export const tierSecuritySchema = z.strictObject({
     .describe(
       'Which identity may do what; what no rule allows is denied. Without this field: tokens of tokenSecretName may do everything, nobody else anything. Changed without a restart.',
     ),
+  limits: limitsSchema.optional().describe('What one caller may take of an agent.'),
+  accessLog: accessLogSchema
+    .optional()
+    .describe('Lines in the agents’ log for who did what. Without it there are none.'),
 });
 
 export type TierSecurity = z.infer<typeof tierSecuritySchema>;

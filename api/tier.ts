@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseOrThrow } from './errors.ts';
 import { checkNamespaces, DEFAULT_NAMESPACES, namespaceSchema } from './namespace.ts';
+import { checkLimits } from './port-limits.ts';
 import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
 import { checkDeployment, deploymentFields, dnsName, secretKeyRefSchema } from './tier-deployment.ts';
@@ -173,6 +174,10 @@ export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   checkTierSecurity(spec.security, (path, message) =>
     ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
   );
+  if (spec.security.limits !== undefined)
+    checkLimits(spec.security.limits, spec.namespaces, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', 'limits', ...path], message }),
+    );
   checkDeployment(spec, spec.l1.maxBytes, (path, message) => {
     ctx.addIssue({ code: 'custom', path, message });
   });

@@ -181,6 +181,11 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
   ],
   '': [
     {
+      rule: '!has(self.security.limits) || self.namespaces.all(ns, (has(ns.maxValueBytes) ? ns.maxValueBytes : 1048576) + 131072 <= self.security.limits.maxMessageBytes)',
+      message:
+        'security.limits.maxMessageBytes must leave 128 KiB beside the largest value that a namespace accepts (maxValueBytes, default 1 MiB)',
+    },
+    {
       rule: "self.access.mode != 'HostPort' || !has(self.rollout.maxSurge)",
       message: 'rollout.maxSurge may not be specified when access.mode is HostPort; use maxUnavailable',
     },

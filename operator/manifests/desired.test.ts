@@ -186,6 +186,8 @@ describe('what a tier stands for', () => {
         ...auth,
       },
       accessRules,
+      limits: { requestsPerSecond: 1000 },
+      accessLog: {},
     },
   });
   const rule = { identities: ['serviceaccount:shop/*'], namespaces: ['*'], allow: ['read'] };
@@ -199,6 +201,8 @@ describe('what a tier stands for', () => {
     expect(agentConfigSchema.parse(file).security).toMatchObject({
       auth: { required: true, tokenFile: '/etc/edgecache/auth/tokens', audience: 'edgecache' },
       accessRules: [rule],
+      limits: { requestsPerSecond: 1000, maxConnections: 1024 },
+      accessLog: { sampleRate: 0.01 },
     });
     const ports = JSON.stringify(fieldAt(ofKind(children, 'NetworkPolicy'), 'spec', 'egress'));
     expect(ports).toContain('{"protocol":"TCP","port":443},{"protocol":"TCP","port":6443}');

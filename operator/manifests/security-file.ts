@@ -10,13 +10,15 @@ const TOKENS_KEY = 'tokens';
  * which a tier may name, do not know it.
  */
 export function securityOf(tier: EdgeCacheTier): { security?: Record<string, unknown> } {
-  const { accessRules } = tier.spec.security;
+  const { accessRules, limits, accessLog } = tier.spec.security;
   const tls = tlsFilesOf(tier);
   const auth = authOf(tier);
   const security = {
     ...(tls === undefined ? {} : { tls }),
     ...(auth === undefined ? {} : { auth }),
     ...(accessRules === undefined ? {} : { accessRules }),
+    ...(limits === undefined ? {} : { limits }),
+    ...(accessLog === undefined ? {} : { accessLog }),
   };
   return Object.keys(security).length === 0 ? {} : { security };
 }

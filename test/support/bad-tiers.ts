@@ -296,4 +296,14 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     good({ networkPolicy: { apiServerPorts: [0] } }),
     'spec.networkPolicy.apiServerPorts[0] in body should be greater than or equal to 1',
   ],
+  [
+    'messages too small for the values',
+    security({ limits: { maxMessageBytes: 1048576 } }),
+    'security.limits.maxMessageBytes must leave 128 KiB beside the largest value',
+  ],
+  [
+    'a sample of more than all',
+    security({ accessLog: { sampleRate: 2 } }),
+    'spec.security.accessLog.sampleRate in body should be less than or equal to 1',
+  ],
 ];

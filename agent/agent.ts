@@ -39,6 +39,7 @@ import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
 import type { AgentTracing } from './tracing/agent-tracing.ts';
 import { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
+import { AgentPage } from './ui/agent-page.ts';
 import { HotSet } from './warmup/hot-set.ts';
 import { WarmUp } from './warmup/warm-up.ts';
 import { freshUntil } from './watch/freshness.ts';
@@ -109,6 +110,7 @@ export class Agent {
   readonly #size: L1Size;
   readonly #events: EventPath;
   readonly #warmUp: WarmUp;
+  readonly #page: AgentPage;
   readonly #propagation = new RecentDurations();
   readonly #sources: StatsSources;
   readonly #memory: () => readonly MemoryUse[];
@@ -182,7 +184,7 @@ export class Agent {
     this.#outbox = new Outbox({
       maxItems: config.outbox.maxItems,
       maxBytes: config.outbox.maxBytes,
-      send: (part) => this.#l2.change(part),
+      send: env.tracing?.queued(this.#l2) ?? ((part) => this.#l2.change(part)),
       log,
       random,
       now,
@@ -228,7 +230,8 @@ export class Agent {
     });
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
-    const metrics = buildMetrics(this.#sources, this.registry);
+    const metrics = buildMetrics(this.#sources, this.registry, env.tracing !== undefined);
+    this.#page = this.#buildPage();
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
@@ -247,7 +250,7 @@ export class Agent {
       guard: this.#security.guard,
       log,
     });
-    env.tracing?.addMetrics(this.registry);
+    env.tracing?.addMetrics(this.registry, metrics.calls);
     this.#http = new HttpServer({
       address: config.httpAddress,
       routes: agentRoutes({
@@ -257,6 +260,7 @@ export class Agent {
         metrics: config.metrics,
       }),
       posts: { [RELOAD_PATH]: (request) => reloadRoute(this.#reloads, request) },
+      mount: this.#page.mount,
     });
   }
 
@@ -275,6 +279,7 @@ export class Agent {
     this.#reloads.watch();
     this.#monitor.start(this.#stop.signal);
     this.#warmUp.start(this.#stop.signal);
+    this.#page.start(this.#stop.signal);
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
     });
@@ -292,7 +297,8 @@ export class Agent {
     await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
     if (left > 0) this.#env.log.error({ left }, 'stopping with changes that could not be sent');
-    if (this.#identified && this.#connections.connected) await this.#warmUp.report();
+    if (this.#identified && this.#connections.connected)
+      await Promise.all([this.#warmUp.report(), this.#page.leave()]);
     this.#feed.stop();
     await Promise.allSettled(this.#feed.partitions.map(({ index }) => this.#l2.unregister(index, this.id)));
     this.#connections.close();
@@ -336,6 +342,21 @@ export class Agent {
       now: this.#env.now,
       random: this.#env.random,
       log: this.#env.log,
+    });
+  }
+
+  #buildPage(): AgentPage {
+    const { random, log } = this.#env;
+    return new AgentPage({
+      agentId: this.id,
+      sources: this.#sources,
+      next: this.#connections.next,
+      ready: () => this.ready,
+      explain: (request) => this.explainer.explain(request),
+      security: () => this.#security,
+      registry: this.registry,
+      random,
+      log,
     });
   }
 
@@ -419,7 +440,9 @@ export class Agent {
       analytics: this.#analytics,
       ttl: this.#ttl,
       propagation: this.#propagation,
+      live: this.#page.live,
       propagationMetric: propagation,
+      tracing: this.#env.tracing,
       log: this.#env.log,
     });
   }
@@ -461,6 +484,7 @@ export class Agent {
       confirmations: this.#confirmations,
       l2: this.#l2,
       ttl: this.#ttl,
+      traceparent: this.#env.tracing?.traceparent,
       wallClock: this.#env.wallClock,
     });
   }

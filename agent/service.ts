@@ -34,6 +34,8 @@ export interface ServiceOptions {
   readonly ttl: AdaptiveTtl;
   /** Milliseconds since 1970, for the timestamps that people read. */
   readonly wallClock: () => number;
+  /** The span that is answered now, where its trace is sampled; without it nothing is traced. */
+  readonly traceparent?: (() => string | undefined) | undefined;
 }
 
 interface LookUpOptions {
@@ -242,8 +244,8 @@ export class Service {
   }
 
   #event(fields: EventFields) {
-    const { nodeId, wallClock } = this.#options;
-    return completeEvent(fields, { nodeId, wallClock });
+    const { nodeId, wallClock, traceparent } = this.#options;
+    return completeEvent(fields, { nodeId, wallClock, traceparent: traceparent?.() });
   }
 
   /** Namespaces that list an event type. @throws InvalidInputError where none does: it would change nothing. */

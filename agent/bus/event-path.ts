@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { Histogram } from 'prom-client';
 import type { LoggedEvent } from '../../api/event.ts';
 import type { Namespace } from '../../api/namespace.ts';
 import type { Analytics } from '../analytics/analytics.ts';
@@ -9,8 +8,11 @@ import type { Reader } from '../cache/reader.ts';
 import type { Confirmations } from '../change/confirmations.ts';
 import { messageOf } from '../errors.ts';
 import type { L2 } from '../l2/l2.ts';
+import type { ObservedMetrics } from '../metrics.ts';
 import type { RecentDurations } from '../propagation.ts';
+import type { AgentTracing } from '../tracing/agent-tracing.ts';
 import type { AdaptiveTtl } from '../ttl/adaptive-ttl.ts';
+import type { LiveEvents } from '../ui/live-events.ts';
 import type { WarmUp } from '../warmup/warm-up.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import type { Feed } from './feed.ts';
@@ -33,8 +35,12 @@ export interface EventPathParts {
   readonly analytics: Analytics;
   readonly ttl: AdaptiveTtl;
   readonly propagation: RecentDurations;
+  /** For people who look on; nothing where nobody may. */
+  readonly live: LiveEvents | undefined;
   /** The same as a metric, in seconds. */
-  readonly propagationMetric: Histogram;
+  readonly propagationMetric: ObservedMetrics['propagation'];
+  /** Undefined: nothing is traced. */
+  readonly tracing: AgentTracing | undefined;
   readonly log: Logger;
 }
 
@@ -83,9 +89,19 @@ export class EventPath {
       if (rules !== undefined) ttl.noteChange(rules, event);
       watchers.invalidated({ namespace, keys, tags, version, eventId });
     }
+    const trace =
+      event.traceparent === undefined
+        ? undefined
+        : this.#parts.tracing?.applied(event, {
+            partition: partition.index,
+            namespaces,
+            ageMs,
+            dropped: l1.invalidations - before,
+          });
+    this.#parts.live?.note(partition.index, namespaces, event, ageMs);
     if (ageMs === undefined) return;
     this.#parts.propagation.add(ageMs);
-    this.#parts.propagationMetric.observe(ageMs / 1000);
+    this.#parts.propagationMetric(ageMs / 1000, trace);
   }
 
   /** Events of a partition were lost: all that memory has of it may be old. */
@@ -112,6 +128,7 @@ export class EventPath {
     ttl.forget();
     warmUp.noteReset(index);
     watchers.reset(why);
+    this.#parts.live?.noteReset(index, why);
   }
 
   /** Says that nothing on this node can answer with what was there before: neither L1 nor the near caches that follow it. */

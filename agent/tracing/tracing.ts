@@ -9,6 +9,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { AgentError, messageOf } from '../errors.ts';
+import type { CallDurations, TraceIds } from '../metrics/call-durations.ts';
 import { contextOf, formatTraceparent, parseTraceparent, within } from './traceparent.ts';
 
 export interface TracingOptions {
@@ -72,6 +73,14 @@ export class Tracing {
     );
   }
 
+  /** Told how long a traced call took. */
+  exemplify: CallDurations['exemplify'] = () => undefined;
+
+  /** Runs what belongs to no request, whoever happened to begin it. */
+  outside<T>(run: () => T): T {
+    return this.#current.exit(run);
+  }
+
   /** Runs what belongs to traced requests. */
   answering<T>(requests: readonly Traced[], run: () => T): T {
     return this.#current.run(requests, run);
@@ -94,11 +103,10 @@ export class Tracing {
     { name, partition, attributes, items }: Script,
     run: () => Promise<T>,
   ): Promise<T> {
+    // By a set: a batch may be of a thousand callers, all of them traced.
+    const read = items === undefined ? undefined : new Set(items.map(nameOf));
     const concerned = requests.filter(
-      ({ only }) =>
-        only === undefined ||
-        items === undefined ||
-        items.some(({ namespace, key }) => namespace === only.namespace && key === only.key),
+      ({ only }) => only === undefined || read === undefined || read.has(nameOf(only)),
     );
     const spans = concerned.map(({ span }) =>
       this.#tracer.startSpan(
@@ -126,6 +134,15 @@ export class Tracing {
       throw error;
     }
   }
+}
+
+function nameOf({ namespace, key }: { readonly namespace: string; readonly key: string }): string {
+  return `${namespace}:${key}`;
+}
+
+export function idsOf(span: Span): TraceIds {
+  const { traceId, spanId } = span.spanContext();
+  return { trace_id: traceId, span_id: spanId };
 }
 
 export function endFailed(span: Span, error: unknown): void {

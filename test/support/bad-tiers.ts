@@ -46,6 +46,16 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     good({ l1: { maxBytes: '1Gi' } }),
     'l1.maxBytes must be less than resources.limits.memory; raise the limit or lower maxBytes',
   ],
+  [
+    'an endpoint of traces without a scheme',
+    good({ tracing: { endpoint: 'otel-collector:4318' } }),
+    'must be the URL of an OTLP receiver over HTTP, such as http://otel-collector.monitoring.svc:4318',
+  ],
+  [
+    'more than all traces',
+    good({ tracing: { endpoint: 'http://otel-collector:4318', sampleRatio: 2 } }),
+    'spec.tracing.sampleRatio in body should be less than or equal to 1',
+  ],
   ['no namespace at all', good({ namespaces: [] }), 'spec.namespaces in body should have at least 1 items'],
   [
     'a namespace twice',
@@ -195,6 +205,11 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     'a client namespace in capitals',
     good({ networkPolicy: { clientNamespaces: ['Shop'] } }),
     'must be the name of a namespace, or "*" for all',
+  ],
+  [
+    'a URL for a host of the page',
+    good({ ui: { hosts: ['https://cache'] } }),
+    'must be a host name in lower case, such as cache.example.com',
   ],
   [
     'a client range without a length',

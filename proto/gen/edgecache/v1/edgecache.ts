@@ -87,6 +87,19 @@ export interface BatchGetRequest {
   refreshBelowMs: number;
   /** say each entry's tags, for caches that follow invalidations */
   wantTags: boolean;
+  /** on a Lookup stream: sampled traces that lookups belong to; unary calls have them in their metadata */
+  traces: Traces | undefined;
+}
+
+export interface Traces {
+  traces: Traces_Trace[];
+}
+
+export interface Traces_Trace {
+  /** W3C Trace Context */
+  traceparent: string;
+  /** of the items that belong to it, from 0; none: all of them */
+  places: number[];
 }
 
 export interface BatchGetResponse {
@@ -924,7 +937,7 @@ export const GetResponse: MessageFns<GetResponse> = {
 };
 
 function createBaseBatchGetRequest(): BatchGetRequest {
-  return { id: 0, items: [], split: false, refreshBelowMs: 0, wantTags: false };
+  return { id: 0, items: [], split: false, refreshBelowMs: 0, wantTags: false, traces: undefined };
 }
 
 export const BatchGetRequest: MessageFns<BatchGetRequest> = {
@@ -943,6 +956,9 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     }
     if (message.wantTags !== false) {
       writer.uint32(32).bool(message.wantTags);
+    }
+    if (message.traces !== undefined) {
+      Traces.encode(message.traces, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1000,6 +1016,14 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
             message.wantTags = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.traces = Traces.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1022,6 +1046,145 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     message.split = object.split ?? false;
     message.refreshBelowMs = object.refreshBelowMs ?? 0;
     message.wantTags = object.wantTags ?? false;
+    message.traces = (object.traces !== undefined && object.traces !== null)
+      ? Traces.fromPartial(object.traces)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTraces(): Traces {
+  return { traces: [] };
+}
+
+export const Traces: MessageFns<Traces> = {
+  encode(message: Traces, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.traces) {
+      Traces_Trace.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Traces {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraces();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.traces.push(Traces_Trace.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Traces>): Traces {
+    return Traces.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Traces>): Traces {
+    const message = createBaseTraces();
+    message.traces = object.traces?.map((e) => Traces_Trace.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTraces_Trace(): Traces_Trace {
+  return { traceparent: "", places: [] };
+}
+
+export const Traces_Trace: MessageFns<Traces_Trace> = {
+  encode(message: Traces_Trace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.traceparent !== "") {
+      writer.uint32(10).string(message.traceparent);
+    }
+    if (message.places.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.places) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Traces_Trace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraces_Trace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.places.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.places.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Traces_Trace>): Traces_Trace {
+    return Traces_Trace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Traces_Trace>): Traces_Trace {
+    const message = createBaseTraces_Trace();
+    message.traceparent = object.traceparent ?? "";
+    message.places = object.places?.map((e) => e) || [];
     return message;
   },
 };

@@ -8,6 +8,7 @@ import {
   resolveNamespace,
 } from './namespace.ts';
 import { authProblems, type NamedToken, parseTokens } from './port-auth.ts';
+import { checkLimits } from './port-limits.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
 import { checkSecurity, securitySchema } from './security.ts';
@@ -150,6 +151,9 @@ export const agentConfigSchema = z
     );
     checkSecurity(config.security, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
+    );
+    checkLimits(config.security.limits, config.namespaces, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', 'limits', ...path], message }),
     );
   });
 
@@ -388,7 +392,6 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     tracing,
     ui,
   } = tier.spec;
-  const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
   return {
     region,
     ...(datacenter === undefined ? {} : { datacenter }),
@@ -398,7 +401,8 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     maxStalenessMs,
     l1,
     namespaces,
-    redis: redisFields,
+    // Names of Secrets stay behind, and the user: agents in a cluster have it from the environment.
+    redis: redisSchema.strip().parse(redis),
     ...(tracing === undefined ? {} : { tracing }),
     // Left out where it is not given, so that agents of an older image take the file.
     ...(ui === undefined ? {} : { ui }),

@@ -29,7 +29,13 @@ let load: Promise<void> | undefined;
 async function anOperator(): Promise<{ server: HealthServer; port: number; metrics: OperatorMetrics }> {
   const metrics = new OperatorMetrics();
   const watches = () => [{ kind: 'EdgeCacheTier', silentForMs: 1_000, size: 3 }];
-  metrics.observeState({ queueDepth: () => 0, activeWorkers: () => 1, watches });
+  metrics.observeState({
+    queueDepth: () => 0,
+    activeWorkers: () => 1,
+    watches,
+    certificates: () => [],
+    authorityEndsAt: () => undefined,
+  });
   metrics.leader.set(1);
   const well = () => undefined;
   const server = new HealthServer({ unhealthy: well, notReady: well }, metrics.registry);
@@ -168,5 +174,22 @@ describe.skipIf('missing' in found)('on a real Prometheus that scrapes real agen
     expect(all).toHaveLength(ALERT_GROUPS.flatMap((group) => group.rules).length);
     expect(all.filter(({ health }) => health !== 'ok')).toEqual([]);
     expect(all.filter(({ state }) => state === 'firing')).toEqual([]);
+  });
+
+  it('a Redis that hangs is noticed, and that it is back', async () => {
+    end.abort();
+    await load;
+    const raised = async () => {
+      const alerts = await prometheus.query('group by (alertname) (ALERTS)');
+      return alerts.map(({ metric }) => metric['alertname'] ?? '');
+    };
+    redis.signal('SIGSTOP');
+    try {
+      // Pending: it has to last a minute before anybody is told.
+      await until('leases are missed', async () => (await raised()).includes('EdgeCacheLeaseLost'));
+    } finally {
+      redis.signal('SIGCONT');
+    }
+    await until('leases are there', async () => !(await raised()).includes('EdgeCacheLeaseLost'));
   });
 });

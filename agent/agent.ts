@@ -31,6 +31,7 @@ import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
+import { findMissingRights } from './redis/rights.ts';
 import { type ConfigFile, Reloads } from './reload.ts';
 import { Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
@@ -423,6 +424,7 @@ export class Agent {
       log: this.#env.log,
       limitBytes: () =>
         this.#config.namespaces.reduce((sum, { l2MemoryLimitBytes }) => sum + l2MemoryLimitBytes, 0),
+      findMissingRights: () => findMissingRights(this.#connections.next(), this.#config.cacheId, this.id),
       readUsage: () => readUsage(this.#l2),
     });
   }

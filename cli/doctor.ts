@@ -19,11 +19,26 @@ export interface Finding {
 type Said = Omit<Finding, 'agent' | 'complaint'>;
 type Check = (stats: StatsResponse) => Said | undefined;
 
+/** Agents say in words what is wrong with Redis: agent/redis/rights.ts. */
+function isOfRights(problem: string): boolean {
+  return problem.includes('the user of Redis lacks rights');
+}
+
 /** Fewer lookups than this say nothing of a ratio. */
 const ENOUGH_LOOKUPS = 1_000;
 
 const CHECKS: Readonly<Record<Complaint, readonly Check[]>> = {
   'stale data': [
+    ({ redis }) => {
+      const problem = redis?.problems.find(isOfRights);
+      if (problem === undefined) return undefined;
+      return {
+        level: 'error',
+        evidence: problem,
+        cause: 'the ACL of Redis gives the agents’ user less than they need; what they ask there fails',
+        remedy: 'give it the rights that are named; the whole line for ACL SETUSER is in docs/security.md',
+      };
+    },
     ({ audit }) =>
       (audit?.violations ?? 0) === 0
         ? undefined
@@ -70,11 +85,11 @@ const CHECKS: Readonly<Record<Complaint, readonly Check[]>> = {
   ],
   'high memory': [
     ({ redis }) => {
-      const [problem] = redis?.problems ?? [];
-      if (problem === undefined) return undefined;
+      const problems = redis?.problems.filter((problem) => !isOfRights(problem)) ?? [];
+      if (problems.length === 0) return undefined;
       return {
         level: 'error',
-        evidence: redis?.problems.join('; ') ?? problem,
+        evidence: problems.join('; '),
         cause: 'the settings of Redis do not go with what the cache keeps there',
         remedy: 'as it says; logs and markers, without which events are lost, are evicted like any other key',
       };

@@ -22,6 +22,7 @@ import { GrpcServer } from './grpc/server.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
+import { Encryption } from './l2/encryption-keys.ts';
 import { L2, L2_DEFAULTS, type L2Options } from './l2/l2.ts';
 import { readUsage } from './l2/usage.ts';
 import { compareVersions } from './l2/version.ts';
@@ -88,6 +89,7 @@ export class Agent {
   readonly #analytics: Analytics;
   readonly #ttl: AdaptiveTtl;
   readonly #l1: L1;
+  readonly #encryption: Encryption;
   readonly #l2: L2;
   readonly #inbox: Inbox;
   readonly #feed: Feed;
@@ -124,13 +126,21 @@ export class Agent {
       this.#fail = resolve;
     });
     const { log, now, random } = env;
-    this.#connections = new CommandConnections(config, log, random);
     const { cacheId, partitions, fillLeaseMs } = config;
+    this.#encryption = new Encryption({
+      cacheId,
+      keyFile: config.encryption.keyFile,
+      isEncrypted: (namespace) => this.#namespaces.get(namespace)?.encrypt === true,
+      now,
+      log,
+    });
+    this.#connections = new CommandConnections(config, log, random);
     const l2Options: L2Options = {
       ...L2_DEFAULTS,
       cacheId,
       partitions,
       fillLeaseMs,
+      encryption: this.#encryption,
       limitOf: (namespace) => this.#namespaces.get(namespace)?.l2MemoryLimitBytes ?? 0,
     };
     this.#l2 =
@@ -184,7 +194,7 @@ export class Agent {
       now,
       ...(config.outbox.dir === undefined
         ? {}
-        : { journal: new FileJournal(config.outbox.dir, config.cacheId) }),
+        : { journal: new FileJournal(config.outbox.dir, config.cacheId, this.#encryption) }),
     });
     this.#changes = new Changes({
       l2: this.#l2,
@@ -268,6 +278,7 @@ export class Agent {
     void this.#identify();
     this.#reloads.watch();
     this.#monitor.start(this.#stop.signal);
+    this.#encryption.watch(this.#stop.signal);
     this.#warmUp.start(this.#stop.signal);
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));

@@ -9,6 +9,7 @@ export type AgentErrorCode =
   | 'EC_OUTBOX_FULL'
   | 'EC_PARTITIONS_MISMATCH'
   | 'EC_CONFIRM_TIMEOUT'
+  | 'EC_NO_ENCRYPTION_KEY'
   | 'EC_LISTEN_FAILED';
 
 /** A failure that an agent answers or stops with. */

@@ -126,6 +126,19 @@ export const agentConfigSchema = z
     tracing: tracingSchema
       .prefault({})
       .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
+    encryption: z
+      .strictObject({
+        keyFile: z
+          .string()
+          .min(1)
+          .max(4096)
+          .optional()
+          .describe(
+            'Environment: CACHE_ENCRYPTION_KEY_FILE. Keys of 32 bytes as base64, one a line: the first encrypts, all decrypt. Read again when it changes.',
+          ),
+      })
+      .prefault({})
+      .describe('Encryption of the namespaces with encrypt: see docs/security.md.'),
     origin: originSchema
       .optional()
       .describe(
@@ -139,6 +152,14 @@ export const agentConfigSchema = z
   .superRefine((config, ctx) => {
     checkNamespaces(config.namespaces, config.l1.ttlSeconds, (path, message) => {
       ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
+    });
+    config.namespaces.forEach(({ encrypt }, i) => {
+      if (encrypt && config.encryption.keyFile === undefined)
+        ctx.addIssue({
+          code: 'custom',
+          path: ['namespaces', i, 'encrypt'],
+          message: 'needs keys: set encryption.keyFile (CACHE_ENCRYPTION_KEY_FILE), or leave it out',
+        });
     });
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
@@ -225,6 +246,7 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_HEALTH_CHECK_INTERVAL: [wholeNumber, at('healthCheckIntervalSeconds')],
   CACHE_GRPC_ADDRESS: [text, at('grpcAddress')],
   CACHE_HTTP_ADDRESS: [text, at('httpAddress')],
+  CACHE_ENCRYPTION_KEY_FILE: [text, at('encryption', 'keyFile')],
   CACHE_OUTBOX_DIR: [text, at('outbox', 'dir')],
   CACHE_MAX_STALENESS_MS: [wholeNumber, at('maxStalenessMs')],
   LOG_LEVEL: [text, at('logLevel')],

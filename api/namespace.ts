@@ -75,6 +75,12 @@ export const namespaceSchema = z.strictObject({
     .describe(
       'Values above this size are compressed in Redis (zstd) where that saves a tenth or more; agents and clients have them plain. Default 0: none are.',
     ),
+  encrypt: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether its values are encrypted in Redis and in queued changes on disk (AES-256-GCM, keys of encryption.keyFile); agents’ memory and clients have them plain. Keys, tags and events are not. Not together with pushValueBytes. Default false.',
+    ),
   adaptiveTtl: z
     .strictObject({
       minSeconds: wholeNumber(1, 30 * DAY_SECONDS, 'seconds').describe(
@@ -118,6 +124,7 @@ export interface Namespace {
   readonly maxValueBytes: number;
   readonly pushValueBytes: number;
   readonly compressAboveBytes: number;
+  readonly encrypt: boolean;
   /** Undefined: every entry lives for ttlSeconds. */
   readonly adaptiveTtl: { readonly minSeconds: number; readonly maxSeconds: number } | undefined;
   readonly staleIfErrorSeconds: number;
@@ -197,6 +204,7 @@ export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number):
     maxValueBytes: spec.maxValueBytes ?? 1024 ** 2,
     pushValueBytes: spec.pushValueBytes ?? 0,
     compressAboveBytes: spec.compressAboveBytes ?? 0,
+    encrypt: spec.encrypt === true,
     adaptiveTtl: spec.adaptiveTtl,
     staleIfErrorSeconds: spec.staleIfErrorSeconds ?? 300,
     minReplicas: spec.minReplicas ?? 0,
@@ -222,6 +230,11 @@ export function checkNamespaces(
     if (!ns.eventDriven && ns.invalidatedBy.length > 0) {
       fail([index, 'invalidatedBy'], 'may not be specified when eventDriven is false');
     }
+    if (ns.encrypt && ns.pushValueBytes > 0)
+      fail(
+        [index, 'pushValueBytes'],
+        'must be 0 or left out when encrypt is true: values in messages are not encrypted',
+      );
     checkAdaptiveTtl(ns, (path, remedy) => fail([index, ...path], remedy));
     if (!ns.eventDriven && ns.critical) {
       fail(

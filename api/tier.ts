@@ -128,6 +128,15 @@ export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   checkNamespaces(spec.namespaces, spec.l1.ttlSeconds, (path, message) => {
     ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
   });
+  spec.namespaces.forEach(({ encrypt }, i) => {
+    if (encrypt)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['namespaces', i, 'encrypt'],
+        message:
+          'is not supported in a tier by this version; agents that are started by hand take it, with keys',
+      });
+  });
   checkRedis(spec.redis, (path, message) =>
     ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
   );

@@ -35,7 +35,7 @@ if puts == 1 then
   if raw then standing, flags = entry_header(raw) end
   if condition ~= '' then
     -- Known to be absent counts as absent.
-    local compared = (flags == 1 and condition == '0') and '0' or standing
+    local compared = (flags % 2 == 1 and condition == '0') and '0' or standing
     if compared ~= condition then return answer('conflict', standing) end
   end
   -- A put that waited while Redis was out of reach may not overwrite what others wrote since: it only invalidates.

@@ -13,6 +13,7 @@ export default defineConfig({
           include: ['{api,agent,client,cli,operator,hack,bench}/**/*.test.ts'],
           // For a test that hangs, not for one that a busy machine makes slow: simulations take seconds as it is.
           testTimeout: 60_000,
+          hookTimeout: 120_000,
         },
       },
       {

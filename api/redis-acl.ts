@@ -6,7 +6,7 @@ export const REDIS_COMMANDS = [
   ...['object|freq', 'object|idletime'],
   ...['hget', 'hgetall', 'hmget', 'hkeys', 'hlen', 'hset', 'hsetnx', 'hdel', 'hincrby'],
   ...['zadd', 'zcard', 'zincrby', 'zrandmember', 'zrangebyscore', 'zrevrange', 'zrem', 'zremrangebyrank'],
-  ...['zunionstore', 'xadd', 'xtrim', 'xrange', 'spublish', 'ssubscribe'],
+  ...['zunionstore', 'xadd', 'xtrim', 'xrange', 'xrevrange', 'spublish', 'ssubscribe'],
 ] as const;
 
 /** All keys and channels of all caches begin so. */

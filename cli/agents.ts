@@ -53,6 +53,16 @@ export class Agents {
     );
   }
 
+  /** A client of one agent for a load: lookups travel together on a stream, or each for itself. Closed with the others. */
+  measured(agent: AgentAddress, stream: boolean): EdgeCacheClient {
+    return this.#client([agent.address], stream);
+  }
+
+  /** Asks one of them alone. @throws EdgeCacheError */
+  async one<T>(agent: AgentAddress, ask: (client: EdgeCacheClient) => Promise<T>): Promise<T> {
+    return ask(this.#client([agent.address]));
+  }
+
   /** @param top how many of the hottest and of the largest keys each shall name */
   stats(top = 0): Promise<Asked<StatsResponse>[]> {
     return this.each((client) => client.stats({ top }));
@@ -63,8 +73,8 @@ export class Agents {
     this.#forwards?.close();
   }
 
-  #client(addresses: readonly string[]): EdgeCacheClient {
-    const name = addresses.join(',');
+  #client(addresses: readonly string[], stream = false): EdgeCacheClient {
+    const name = `${stream} ${addresses.join(',')}`;
     let client = this.#clients.get(name);
     if (client === undefined) {
       client = new EdgeCacheClient({
@@ -72,7 +82,7 @@ export class Agents {
         connectTimeoutMs: Math.min(2_000, this.timeoutMs),
         deadlineMs: this.timeoutMs,
         // Each lookup for itself: what is asked by hand is asked once.
-        lookups: { stream: false },
+        lookups: { stream },
       });
       this.#clients.set(name, client);
     }

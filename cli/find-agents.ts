@@ -5,7 +5,7 @@ import { GRPC_PORT } from '../api/well-known.ts';
 import { type AgentAddress, Agents } from './agents.ts';
 import { CliError, type Given, type Options, usageError } from './command.ts';
 import { Cluster, type Scope } from './kube/cluster.ts';
-import { Forwards } from './kube/forwards.ts';
+import { type AgentPod, Forwards } from './kube/forwards.ts';
 import { parseDuration } from './screen.ts';
 
 /** What every command that asks agents takes. */
@@ -52,7 +52,7 @@ export async function findAgents(given: Given, env: Env, note: (line: string) =>
   const pods = await cluster.agentPods();
   if (pods.length === 0) throw new CliError(noAgents(scope, cluster.namespace));
   const forwards = new Forwards(cluster.config, (error) => note(`port-forward: ${error.message}`));
-  const addresses = await Promise.all(pods.map((pod) => forwards.open(pod)));
+  const addresses = await Promise.all(pods.map((pod) => forwards.open(pod, nameOf(pod, pods))));
   return new Agents({ addresses, timeoutMs, forwards });
 }
 
@@ -66,6 +66,11 @@ export function durationOf(given: Given, name: string): number | undefined {
       `--${name}: ${JSON.stringify(text)} is no duration; write it as 500ms, 30s, 5m, 2h or 1d`,
     );
   return ms;
+}
+
+/** Its node; with its tier where several tiers have an agent there. */
+function nameOf({ node, tier }: AgentPod, pods: readonly AgentPod[]): string {
+  return pods.filter((pod) => pod.node === node).length === 1 ? node : `${node}/${tier}`;
 }
 
 function isClusterMeant(given: Given, env: Env): boolean {

@@ -8,8 +8,9 @@ const interrupt = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.once(name, () => {
     interrupt.abort();
-    // What does not end by itself, such as a connection that is being made, must not keep who pressed Ctrl-C.
-    setTimeout(() => process.exit(EXIT.interrupted), 1_000).unref();
+    // What does not end by itself, such as a connection that is being made, must not keep who pressed Ctrl-C; a load has
+    // its keys to take away first. Who presses it again ends it at once.
+    setTimeout(() => process.exit(EXIT.interrupted), 3_000).unref();
   });
 }
 // Whoever reads, such as head, may have had enough.

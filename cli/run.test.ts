@@ -1,9 +1,13 @@
-import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeAgent, failure } from '../client/testing/fake-agent.ts';
 import { until } from '../hack/local/children.ts';
-import { type DeepPartial, GetResponse, StatsResponse } from '../proto/gen/edgecache/v1/edgecache.ts';
-import { run } from './run.ts';
+import {
+  type DeepPartial,
+  ExplainResponse,
+  GetResponse,
+  StatsResponse,
+} from '../proto/gen/edgecache/v1/edgecache.ts';
+import { type Ran, runCli, type Setting } from './testing/run-cli.ts';
 
 let agent: FakeAgent;
 beforeEach(async () => {
@@ -14,43 +18,8 @@ afterEach(() => agent.stop());
 const statsOf = (stats: DeepPartial<StatsResponse>) => () => StatsResponse.create(stats);
 const answerOf = (answer: DeepPartial<GetResponse>) => () => GetResponse.create(answer);
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-interface Setting {
-  readonly stdin?: string;
-  readonly env?: Record<string, string>;
-  readonly signal?: AbortSignal;
-  /** Told what has been printed so far. */
-  readonly printed?: (out: string) => void;
-}
-
-async function edgecache(args: readonly string[], setting: Setting = {}): Promise<Ran> {
-  const [out, err] = [new PassThrough(), new PassThrough()];
-  const said = { out: '', err: '' };
-  out.on('data', (chunk) => {
-    said.out += String(chunk);
-    setting.printed?.(said.out);
-  });
-  err.on('data', (chunk) => {
-    said.err += String(chunk);
-  });
-  const code = await run({
-    args,
-    env: { EDGECACHE_ADDRESS: agent.address, ...setting.env },
-    out,
-    err,
-    stdin: async () => Buffer.from(setting.stdin ?? ''),
-    signal: setting.signal ?? new AbortController().signal,
-    version: '1.2.3',
-    now: () => performance.now(),
-  });
-  out.end();
-  err.end();
-  return { code, ...said };
+function edgecache(args: readonly string[], setting: Setting = {}): Promise<Ran> {
+  return runCli(args, { ...setting, env: { EDGECACHE_ADDRESS: agent.address, ...setting.env } });
 }
 
 describe('edgecache', () => {
@@ -90,6 +59,9 @@ describe('edgecache', () => {
     [['publish', 'booking_created', '--data', '[1]'], '--data: "[1]" must be a JSON object'],
     [['stats', '--address', 'nowhere'], '--address: "nowhere" must be HOST:PORT'],
     [['doctor', 'ns'], 'a namespace needs a key'],
+    [['doctor', '--key', 'k'], '--key needs a namespace'],
+    [['doctor', 'ns', 'k', '--key', 'k'], 'the key is given twice'],
+    [['doctor', 'ns', 'k', '--events', '20001'], '--events: "20001" must be a whole number from 0 to 20000'],
     [['top', '--count', '0'], '--count: "0" must be a whole number above 0'],
     [['completion', 'tcsh'], '"tcsh" must be bash, zsh, fish'],
   ])('refuses %j with exit code 2, and says why', async (args, why) => {
@@ -247,33 +219,27 @@ describe('a fleet', () => {
     expect(well.out.match(/nothing found/g)?.length).toBe(3);
   });
 
-  it('is asked for one key: who has which version', async () => {
-    const other = await FakeAgent.start();
-    const both = ['--address', `${agent.address},${other.address}`];
+  it('is asked for one key: an agent that does not answer is part of the answer, and fails it', async () => {
+    const explained = ExplainResponse.create({
+      agentId: 'fake-1',
+      freshness: { leaseMs: 700, maxStalenessMs: 1_000, current: true },
+      redis: { agents: 2, agentIds: ['fake-1', 'other-1'] },
+    });
     agent.next(
-      'get',
-      answerOf({
-        found: true,
-        value: Buffer.from('1'),
-        version: '1700000000000-0',
-        source: 1,
-      }),
+      'explain',
+      () => explained,
+      () => explained,
     );
-    other.next(
-      'get',
-      answerOf({
-        found: true,
-        value: Buffer.from('2'),
-        version: '1700000001000-0',
-        source: 2,
-      }),
-    );
-    const { code, out, err } = await edgecache(['doctor', 'ns', 'k', ...both]);
+    const both = ['--address', `${agent.address},127.0.0.1:1`, '--timeout', '500ms'];
+    const { code, out, err } = await edgecache(['doctor', 'ns', '--key', 'k', ...both]);
     expect(code).toBe(1);
-    expect(out).toMatch(/memory\s+1700000000000-0\s+2023-11-14T22:13:20\.000Z/);
-    expect(out).toMatch(/Redis\s+1700000001000-0/);
-    expect(err).toContain('2 versions');
-    other.stop();
+    expect(out).toMatch(/holds nothing: asks Redis/);
+    expect(out).toContain('not asked, though they may hold entries of the partition: other-1');
+    expect(err).toContain('127.0.0.1:1 could not be asked');
+    expect(agent.calls('explain')).toMatchObject([
+      { namespace: 'ns', key: 'k', logEvents: 0, wantAgents: false },
+      { logEvents: 2_000, wantAgents: true },
+    ]);
   });
 });
 

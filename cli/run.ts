@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { EdgeCacheError } from '../client/errors.ts';
 import type { Agents } from './agents.ts';
 import { CliError, type Command, EXIT, Given, toParseArgs, usageError } from './command.ts';
+import { bench } from './commands/bench.ts';
 import { completionOf } from './commands/completion.ts';
 import { doctor } from './commands/doctor.ts';
 import { health, stats, tiers } from './commands/fleet.ts';
@@ -35,6 +36,7 @@ const COMMANDS: readonly Command[] = [
   top,
   tiers,
   doctor,
+  bench,
   completionOf(() => COMMANDS),
 ];
 

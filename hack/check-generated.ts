@@ -3,12 +3,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { documentationProblems } from './check-docs.ts';
+import { outdatedMonitoring } from './generate-monitoring.ts';
 import { outdatedReference } from './generate-reference.ts';
 
 /** Fails where generated files are not what their sources generate now, or documentation does not hold. */
 const FILE = 'edgecache/v1/edgecache.ts';
 
-const outdated = [...outdatedWire(), ...(await outdatedReference())];
+const outdated = [...outdatedWire(), ...outdatedMonitoring(), ...(await outdatedReference())];
 if (outdated.length > 0)
   process.stderr.write(`out of date: ${outdated.join(', ')}; run npm run generate and commit the result\n`);
 const problems = documentationProblems();

@@ -18,7 +18,7 @@ describe('the reference', () => {
   it('has a page for each contract, and an index that names them', () => {
     const names = [...files.keys()].filter((name) => name !== 'README.md');
     for (const name of names) expect(page('README')).toContain(`](${name})`);
-    expect(names.length).toBe(7);
+    expect(names.length).toBe(8);
   });
 
   it('says type, range, default and rule of a field of the tier', () => {

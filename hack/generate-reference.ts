@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { agentConfigPage } from './reference/agent-config.ts';
+import { alertsPage } from './reference/alerts.ts';
 import { chartPage } from './reference/chart.ts';
 import { clientPage } from './reference/client.ts';
 import { commandsPage } from './reference/commands.ts';
@@ -25,6 +26,7 @@ export async function referenceFiles(): Promise<Map<string, string>> {
     clientPage(ROOT),
     await commandsPage(),
     await metricsPage(),
+    alertsPage(ROOT),
   ];
   return new Map([
     ...pages.map((page) => [`${page.name}.md`, pageText(page)] as const),

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { resolveNamespace } from '../../api/namespace.ts';
-import { seededRandom, Zipf } from '../../hack/demo/random.ts';
+import { Zipf } from '../../cli/bench/zipf.ts';
+import { seededRandom } from '../../hack/demo/random.ts';
 import { L1 } from '../cache/l1.ts';
 import { createStore } from '../cache/policy/create-store.ts';
 import { hashKey, mix } from '../cache/policy/key-hash.ts';

@@ -60,11 +60,16 @@ function leaseMetrics({ feed, config }: StatsSources, declare: Declarations): vo
   );
 }
 
-function changeMetrics({ changes, outbox, watchers }: StatsSources, declare: Declarations): void {
+function changeMetrics({ changes, outbox, watchers, config }: StatsSources, declare: Declarations): void {
   declare.counter('changes_published', 'Changes that this agent made in Redis.', () => changes.published);
   declare.counter('outbox_sent', 'Queued changes sent when Redis was back.', () => outbox.sent);
   declare.counter('outbox_refused', 'Queued changes that Redis refused for good.', () => outbox.refused);
   declare.gauge('outbox_size', 'Changes accepted and not yet sent.', () => outbox.size);
+  declare.gauge(
+    'outbox_max_size',
+    'Most changes that may wait; more are refused.',
+    () => config().outbox.maxItems,
+  );
   declare.gauge('outbox_bytes', 'Bytes of changes accepted and not yet sent.', () => outbox.bytes);
   declare.gauge(
     'outbox_oldest_age_seconds',

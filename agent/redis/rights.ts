@@ -87,6 +87,7 @@ function probesOf(cacheId: string, agentId: string, isCluster: boolean): Probe[]
       ['xtrim', key, 'MAXLEN', 0],
     ] satisfies Probe[]),
     ['xrange', key, '-', '+'],
+    ['xrevrange', key, '+', '-'],
     ['spublish', keys.acknowledgements(`${agentId}:probe`), ''],
     ['unlink', key],
   ];

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Preload } from '../../api/tier.ts';
+import { Zipf } from '../../cli/bench/zipf.ts';
 import { bytes } from '../../client/codec.ts';
 import type { EdgeCacheClient } from '../../client/edge-cache-client.ts';
-import { seededRandom, Zipf } from '../../hack/demo/random.ts';
+import { seededRandom } from '../../hack/demo/random.ts';
 import type { Group, Row } from '../row.ts';
 import { Stack } from '../stack.ts';
 

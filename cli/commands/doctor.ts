@@ -1,23 +1,47 @@
-import { bytes } from '../../client/codec.ts';
-import type { Found } from '../../client/options.ts';
-import type { Asked } from '../agents.ts';
 import { type Command, type Context, EXIT, usageError } from '../command.ts';
 import { COMPLAINTS, examine, type Finding } from '../doctor.ts';
 import { AGENT_OPTIONS } from '../find-agents.ts';
-import { duration } from '../screen.ts';
+import { collectTrace } from '../trace/collect.ts';
+import { printTraceJson, showTrace } from '../trace/show.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { allStats } from './fleet.ts';
+
+/** About a megabyte, for one agent to read. */
+const DEFAULT_EVENTS = 2_000;
+const MOST_EVENTS = 20_000;
 
 export const doctor: Command = {
   name: 'doctor',
   usage: '[NAMESPACE KEY]',
   summary: 'look for stale data, high memory and slow lookups: evidence, cause, remedy',
   details:
-    'With a namespace and a key: asks every agent for it, and says who answers from where with which version. Exit code 1 if something is wrong.',
+    'With a namespace and a key: asks every agent what it holds of it, one of them what Redis has and which events changed it last, and says whether they agree, one is behind within the bound, or one is stale. Exit code 1 if something is wrong.',
   words: [0, 2],
-  options: AGENT_OPTIONS,
-  examples: ['edgecache doctor -A', 'edgecache doctor gpu_avail gpu/gpu_42'],
+  options: {
+    ...AGENT_OPTIONS,
+    key: {
+      type: 'string',
+      value: 'KEY',
+      help: 'the key, where it begins with "-" or one likes names better',
+    },
+    events: {
+      type: 'string',
+      value: 'COUNT',
+      help: `how many events to look back for what changed a key (default ${DEFAULT_EVENTS}, at most ${MOST_EVENTS})`,
+    },
+  },
+  examples: [
+    'edgecache doctor -A',
+    'edgecache doctor gpu_avail gpu/gpu_42',
+    'edgecache doctor gpu_avail --key gpu/gpu_42 --json | jq \'select(.kind == "cache").verdict\'',
+  ],
   run: async (context) => {
-    const [namespace, key] = context.given.positionals;
+    const [namespace, word] = context.given.positionals;
+    const option = context.given.text('key');
+    if (word !== undefined && option !== undefined)
+      throw usageError('the key is given twice: as a word and as --key');
+    const key = word ?? option;
+    if (namespace === undefined && key !== undefined) throw usageError('--key needs a namespace before it');
     if (namespace !== undefined && key === undefined) throw usageError('a namespace needs a key beside it');
     if (namespace !== undefined && key !== undefined) return trace(context, namespace, key);
     const asked = await allStats(context);
@@ -47,46 +71,13 @@ function sayFindings({ screen }: Context, agents: number, findings: readonly Fin
   }
 }
 
-/** Where one key is, on every node. */
+/** Where one key is, on every node, and what happened to it. */
 async function trace(context: Context, namespace: string, key: string): Promise<number> {
-  const { screen } = context;
-  const agents = await context.agents();
-  const asked = await agents.each((client) => client.get(namespace, key, { codec: bytes }));
-  if (screen.json) for (const one of asked) screen.printJson(toJson(one));
-  else screen.table([['AGENT', 'ANSWER', 'VERSION', 'WRITTEN', 'LEFT', 'BYTES'], ...asked.map(toRow)]);
-  const versions = new Set(asked.flatMap(({ value }) => (value?.status === 'hit' ? [value.version] : [])));
-  if (versions.size <= 1) return asked.some(({ error }) => error !== undefined) ? EXIT.failed : EXIT.ok;
-  screen.note(
-    `${versions.size} versions: it changed while it was asked for, or an agent is within its staleness bound; ask again`,
-  );
-  return EXIT.failed;
-}
-
-function toRow({ name, value, error }: Asked<Found<Buffer>>): string[] {
-  if (value === undefined) return [name, `error: ${error.message}`];
-  if (value.status === 'miss') return [name, 'no entry'];
-  if (value.status === 'degraded') return [name, 'cannot tell: Redis is out of its reach'];
-  const { version, ttlMs } = value;
-  const written = writtenAt(version);
-  if (value.status === 'absent') return [name, 'known to be absent', version, written, duration(ttlMs), '0'];
-  const source = value.source === 'l1' ? 'memory' : 'Redis';
-  return [
-    name,
-    `${source}${value.stale ? ', stale' : ''}`,
-    version,
-    written,
-    duration(ttlMs),
-    String(value.value.length),
-  ];
-}
-
-/** A version begins with the milliseconds of Redis' clock at its change, or at the last change before its fill. */
-function writtenAt(version: string): string {
-  return new Date(Number(version.split('-')[0])).toISOString();
-}
-
-function toJson({ name, value, error }: Asked<Found<Buffer>>): unknown {
-  if (value === undefined) return { name, error: error.message };
-  if (value.status !== 'hit') return { name, ...value };
-  return { name, ...value, value: value.value.toString('base64'), written: writtenAt(value.version) };
+  const { screen, given } = context;
+  const logEvents = wholeNumber(given, 'events', 0, MOST_EVENTS) ?? DEFAULT_EVENTS;
+  const traced = await collectTrace(await context.agents(), { namespace, key, logEvents });
+  if (screen.json) printTraceJson(screen, traced);
+  else showTrace(screen, traced);
+  const isStale = traced.caches.some(({ verdict }) => verdict === 'stale');
+  return isStale || traced.failed.length > 0 ? EXIT.failed : EXIT.ok;
 }

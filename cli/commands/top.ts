@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatsResponse } from '../../client/edge-cache-client.ts';
 import type { Asked } from '../agents.ts';
-import { CliError, type Command, EXIT, type Given } from '../command.ts';
+import { type Command, EXIT } from '../command.ts';
 import { AGENT_OPTIONS, durationOf } from '../find-agents.ts';
 import { percent, type Screen, short } from '../screen.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { statusText } from './fleet.ts';
 
 const NONE = '-';
@@ -227,13 +228,4 @@ function sumBy<T>(
   const sums = new Map<string, number>();
   for (const one of all) sums.set(nameOf(one), (sums.get(nameOf(one)) ?? 0) + countOf(one));
   return [...sums].sort(([, a], [, b]) => b - a);
-}
-
-function wholeNumber(given: Given, name: string, min: number, max: number): number | undefined {
-  const text = given.text(name);
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  const range = max === Number.MAX_SAFE_INTEGER ? `above ${min - 1}` : `from ${min} to ${max}`;
-  throw new CliError(`--${name}: ${JSON.stringify(text)} must be a whole number ${range}`, EXIT.usage);
 }

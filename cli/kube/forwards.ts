@@ -23,8 +23,8 @@ export class Forwards {
     this.#failed = failed;
   }
 
-  /** Listens on a port of this machine for one pod. */
-  async open(pod: AgentPod): Promise<AgentAddress> {
+  /** Listens on a port of this machine for one pod, which people know by a name. */
+  async open(pod: AgentPod, name: string): Promise<AgentAddress> {
     const server = createServer((socket) => this.#connect(pod, socket));
     this.#servers.push(server);
     await new Promise<void>((resolve, reject) => {
@@ -33,7 +33,7 @@ export class Forwards {
     });
     const address = server.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    return { name: pod.node, address: `127.0.0.1:${port}` };
+    return { name, address: `127.0.0.1:${port}` };
   }
 
   close(): void {

@@ -39,8 +39,8 @@ if [[ ! -f users.acl ]]; then
   asks+=' +ping +info +select +time +wait +client|setname +readonly +cluster|slots +cluster|info +eval'
   asks+=' +evalsha +get +getrange +set +strlen +pttl +expire +unlink +object|freq +object|idletime +hget'
   asks+=' +hgetall +hmget +hkeys +hlen +hset +hsetnx +hdel +hincrby +zadd +zcard +zincrby +zrandmember'
-  asks+=' +zrangebyscore +zrevrange +zrem +zremrangebyrank +zunionstore +xadd +xtrim +xrange +spublish'
-  asks+=' +ssubscribe'
+  asks+=' +zrangebyscore +zrevrange +zrem +zremrangebyrank +zunionstore +xadd +xtrim +xrange +xrevrange'
+  asks+=' +spublish +ssubscribe'
   {
     # Nobody can be this user, and Redis replays transactions of append-only files as it (redis/redis#14541): without
     # rights it would lose what scripts have written, at each start.

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../api/errors.ts';
+import { Zipf } from '../../cli/bench/zipf.ts';
 import { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { memoryLines } from './memory.ts';
 import { parseOptions } from './options.ts';
-import { seededRandom, shuffled, Zipf } from './random.ts';
+import { seededRandom, shuffled } from './random.ts';
 import { allHold, compare, type Result, summaryLines } from './report.ts';
 import { Truth } from './truth.ts';
 

@@ -1,3 +1,4 @@
+import { Zipf } from '../../cli/bench/zipf.ts';
 import { GPU_MODELS } from '../../client/marketplace/catalogue.ts';
 import { GpuNotAvailableError } from '../../client/marketplace/errors.ts';
 import type { InMemoryMarketplace } from '../../client/marketplace/in-memory-marketplace.ts';
@@ -5,7 +6,7 @@ import { gpuTags, keys, NAMESPACE } from '../../client/marketplace/keys.ts';
 import { MarketplaceCache } from '../../client/marketplace/marketplace-cache.ts';
 import { CODECS, type GpuStatus } from '../../client/marketplace/model.ts';
 import { demandPrice } from '../../client/marketplace/pricing.ts';
-import { shuffled, Zipf } from './random.ts';
+import { shuffled } from './random.ts';
 import type { Node } from './stack.ts';
 import type { Truth } from './truth.ts';
 

@@ -1,6 +1,7 @@
+import { Zipf } from '../../cli/bench/zipf.ts';
 import { EdgeCacheClient } from '../../client/edge-cache-client.ts';
 import type { Measured, Probing } from './probe.ts';
-import { seededRandom, Zipf } from './random.ts';
+import { seededRandom } from './random.ts';
 
 /** A pod on each node that looks up one key at a time; tells its parent each second how long the answers took. */
 process.once('message', (probing: Probing) => probe(probing));

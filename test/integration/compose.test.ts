@@ -330,6 +330,8 @@ async function exercise(client: EdgeCacheClient): Promise<void> {
     await client.put(namespace, 'k', 1, { confirm: 10_000 });
     const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
     await client.getMany(namespace, keys);
+    const said = await client.explain(namespace, 'k', { logEvents: 100, wantAgents: true });
+    expect([said.redisError, said.logError, said.log?.events[0]?.effect]).toEqual(['', '', 'put']);
     expect(await client.get(namespace, 'k')).toMatchObject({ status: 'hit', value: 1 });
     await client.getOrLoad(namespace, 'loaded', async () => 2);
     await expect(

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { type AlertGroup, withThresholds } from '../../hack/monitoring/alert.ts';
+import { ALERT_GROUPS, defaultThresholds } from '../../hack/monitoring/alerts.ts';
 import { isNotFound, messageOf } from '../../operator/errors.ts';
 import type { KubeClient } from '../../operator/kube/client.ts';
 import { fieldAt, type KubeObject } from '../../operator/kube/object.ts';
@@ -15,6 +17,7 @@ const missing = [
 const reasons = missing.filter((reason) => reason !== undefined);
 if (reasons.length > 0) console.warn(`skipped: ${reasons.join('; ')}`);
 
+const ROOT = new URL('../../', import.meta.url);
 const NAMESPACE = 'edgecache-system';
 const ALL = [
   'redis.enabled=true',
@@ -74,6 +77,31 @@ describe.skipIf(findHelm() === undefined)('the chart', () => {
       (object) => object.kind === 'ClusterRole' && object.metadata.name === `${NAMESPACE}-edgecache-operator`,
     );
     expect(cluster?.['rules']).toEqual([{ apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] }]);
+  });
+
+  test('has the alerts of their source, with thresholds of one’s own, and without those that are not wanted', async () => {
+    const groups = async (...values: readonly string[]) => {
+      const args = ['prometheusRule.enabled=true', ...values].flatMap((value) => ['--set', value]);
+      const rule = (await rendered(...args)).find(({ kind }) => kind === 'PrometheusRule');
+      return fieldAt(rule, 'spec', 'groups') as AlertGroup[];
+    };
+    const url = 'https://runbook.example';
+    const linked = withThresholds(ALERT_GROUPS, defaultThresholds(ROOT)).map(({ name, rules }) => ({
+      name,
+      rules: rules.map((rule) => {
+        const runbookUrl = `${url}#${rule.alert.toLowerCase()}`;
+        return { ...rule, annotations: { ...rule.annotations, runbook_url: runbookUrl } };
+      }),
+    }));
+    expect(await groups(`prometheusRule.runbookUrl=${url}`)).toEqual(linked);
+    const own = await groups(
+      'prometheusRule.thresholds.eventQueue.warning=77',
+      'prometheusRule.disabled={EdgeCacheHitRatioLow}',
+    );
+    const rules = own.flatMap((group) => group.rules);
+    expect(rules.find(({ alert }) => alert === 'EdgeCacheEventQueueLong')?.expr).toMatch(/ > 77$/);
+    expect(rules.some(({ alert }) => alert === 'EdgeCacheHitRatioLow')).toBe(false);
+    expect(JSON.stringify(own)).not.toMatch(/<\w+\.\w+>/);
   });
 
   test('has a budget only where it would not block a drain', async () => {

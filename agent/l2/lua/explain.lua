@@ -22,10 +22,11 @@ if held then
   lease_left = math.max(0, redis.call('PTTL', KEYS[3]))
 end
 
-local names = {}
-if ARGV[2] == '1' then names = redis.call('HKEYS', KEYS[5]) end
+local names = redis.call('HKEYS', KEYS[5])
+local agents = #names
+if ARGV[2] ~= '1' then names = {} end
 local out = {meta[1] or '', meta[2] or '', string.format('%.0f', now_us()), bytes, ttl, version, flags, tags,
-  base, lease_left, redis.call('HLEN', KEYS[5]), names}
+  base, lease_left, agents, names}
 
 local function marker(tag, key)
   local standing = redis.call('GET', key)

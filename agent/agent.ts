@@ -140,6 +140,7 @@ export class Agent {
       cacheId,
       partitions,
       fillLeaseMs,
+      logAgeMs: config.eventLogSeconds * 1000,
       encryption: this.#encryption,
       limitOf: (namespace) => this.#namespaces.get(namespace)?.l2MemoryLimitBytes ?? 0,
     };

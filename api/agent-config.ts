@@ -126,6 +126,15 @@ export const agentConfigSchema = z
     tracing: tracingSchema
       .prefault({})
       .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
+    eventLogSeconds: z
+      .number()
+      .int()
+      .min(60, 'must be from 60 to 604800')
+      .max(604_800, 'must be from 60 to 604800')
+      .default(3_600)
+      .describe(
+        'How long events are kept in Redis at most, about 10,000 of each partition; an agent that was away for longer drops what it held. The same for all agents of a cache.',
+      ),
     encryption: z
       .strictObject({
         keyFile: z

@@ -54,7 +54,7 @@ export const SCANNED_BYTES = 64 * 1024;
 /** The first pattern that is found. */
 export function findSensitive(value: Buffer): Pattern | undefined {
   // One character a byte: cheap, and all that is looked for is ASCII.
-  const text = value.latin1Slice(0, Math.min(value.length, SCANNED_BYTES));
+  const text = value.toString('latin1', 0, Math.min(value.length, SCANNED_BYTES));
   return SENSITIVE_PATTERNS.find(({ expression }) => expression.test(text));
 }
 

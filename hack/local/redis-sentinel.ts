@@ -62,6 +62,11 @@ export class RedisSentinel {
     return this.#sentinels.map(({ port }) => `127.0.0.1:${port}`);
   }
 
+  /** Connections for giving orders to the sentinels. */
+  get sentinelAdmins(): Redis[] {
+    return this.#sentinels.map(({ admin }) => admin);
+  }
+
   /** The master, as most sentinels say. */
   async master(): Promise<RedisServer> {
     const answers = await Promise.all(

@@ -34,6 +34,8 @@ import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
 import { findMissingRights } from './redis/rights.ts';
 import { type ConfigFile, Reloads } from './reload.ts';
+import type { KubernetesApi } from './security/kubernetes-review.ts';
+import { PortSecurity } from './security/port-security.ts';
 import { Service } from './service.ts';
 import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
@@ -51,6 +53,8 @@ export interface AgentEnvironment {
   readonly file?: ConfigFile | undefined;
   /** Environment variables, which override the file. */
   readonly variables?: Readonly<Record<string, string | undefined>>;
+  /** Where ServiceAccounts are verified. Default: as the environment variables of a pod say. */
+  readonly kubernetes?: KubernetesApi;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Milliseconds since 1970; for people's timestamps only. */
@@ -101,6 +105,7 @@ export class Agent {
   readonly #watchers: Watchers;
   readonly #invalidator: Invalidator;
   readonly #monitor: RedisMonitor;
+  readonly #security: PortSecurity;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
   readonly #reloads: Reloads;
@@ -239,6 +244,7 @@ export class Agent {
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
+    this.#security = this.#buildSecurity();
     this.#grpc = new GrpcServer({
       address: config.grpcAddress,
       nodeId: config.nodeId,
@@ -250,6 +256,7 @@ export class Agent {
       tracing: env.tracing,
       calls: config.metrics ? metrics.calls : undefined,
       explain: (request) => this.explainer.explain(request),
+      guard: this.#security.guard,
       log,
     });
     env.tracing?.addMetrics(this.registry);
@@ -272,9 +279,9 @@ export class Agent {
     );
   }
 
-  /** Opens the ports; Redis may come later. @throws AgentError EC_LISTEN_FAILED */
+  /** Opens the ports; Redis may come later. @throws AgentError EC_LISTEN_FAILED, EC_SECURITY_FILE */
   async start(): Promise<AgentPorts> {
-    const grpcPort = await this.#grpc.listen();
+    const grpcPort = await this.#grpc.listen(this.#security.start());
     const httpPort = await this.#http.listen();
     void this.#identify();
     this.#reloads.watch();
@@ -293,6 +300,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#reloads.stop();
+    this.#security.stop();
     // Near caches end first: once this agent is struck off, nobody waits for what they hold.
     await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
@@ -323,6 +331,7 @@ export class Agent {
       // Its events may still be on their way through the other lane, whose lease no longer speaks for it.
       for (const { name } of moved) this.#l1.invalidateNamespace(name, index);
     }
+    this.#security.reconfigure(next.security);
     this.#watchers.reset('the configuration changed');
   }
 
@@ -438,6 +447,22 @@ export class Agent {
         this.#config.namespaces.reduce((sum, { l2MemoryLimitBytes }) => sum + l2MemoryLimitBytes, 0),
       findMissingRights: () => findMissingRights(this.#connections.next(), this.#config.cacheId, this.id),
       readUsage: () => readUsage(this.#l2),
+    });
+  }
+
+  #buildSecurity(): PortSecurity {
+    const { now, wallClock, log, variables = {}, kubernetes } = this.#env;
+    const { security, tokens } = this.#config;
+    const { registry } = this;
+    return new PortSecurity({
+      config: security,
+      tokens,
+      kubernetes,
+      env: variables,
+      registry,
+      now,
+      wallClock,
+      log,
     });
   }
 

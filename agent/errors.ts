@@ -10,7 +10,11 @@ export type AgentErrorCode =
   | 'EC_PARTITIONS_MISMATCH'
   | 'EC_CONFIRM_TIMEOUT'
   | 'EC_NO_ENCRYPTION_KEY'
-  | 'EC_LISTEN_FAILED';
+  | 'EC_LISTEN_FAILED'
+  | 'EC_SECURITY_FILE'
+  | 'EC_UNAUTHENTICATED'
+  | 'EC_AUTH_UNAVAILABLE'
+  | 'EC_PERMISSION_DENIED';
 
 /** A failure that an agent answers or stops with. */
 export class AgentError extends Error {

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { AGENT_ENVIRONMENT, type AgentConfig, resolveAgentConfig } from '../api/agent-config.ts';
 import { Agent } from './agent.ts';
-import { AgentError, messageOf } from './errors.ts';
+import { AgentError, type AgentErrorCode, messageOf } from './errors.ts';
 import { readKeys } from './l2/encryption-keys.ts';
 import { type ConfigFile, readConfigFile } from './reload.ts';
 import { startTracing } from './tracing/start.ts';
@@ -20,6 +20,11 @@ Exit codes: 0 stopped, 1 failed, 2 wrong configuration or arguments
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+/** What no restart mends. */
+const WRONG_CONFIGURATION: ReadonlySet<AgentErrorCode> = new Set([
+  'EC_PARTITIONS_MISMATCH',
+  'EC_SECURITY_FILE',
+]);
 
 process.exitCode = await main();
 
@@ -84,6 +89,6 @@ async function run({ config, file }: Loaded): Promise<number> {
       'agent failed',
     );
     await agent.stop().catch(() => undefined);
-    return error instanceof AgentError && error.code === 'EC_PARTITIONS_MISMATCH' ? EXIT_USAGE : EXIT_FAILED;
+    return error instanceof AgentError && WRONG_CONFIGURATION.has(error.code) ? EXIT_USAGE : EXIT_FAILED;
   }
 }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { parse as parseYaml } from 'yaml';
 import { type AgentConfig, resolveAgentConfig } from '../api/agent-config.ts';
 import { InvalidInputError } from '../api/errors.ts';
-import { configHash, HOT_FIELDS, isSignedReload, type ReloadAnswer } from '../api/reload.ts';
+import { configHash, isGuarded, isSignedReload, type ReloadAnswer, withHotPart } from '../api/reload.ts';
 import { messageOf } from './errors.ts';
 
 /** The agent's file as it was read: what it says and the bytes that name it. */
@@ -120,20 +120,20 @@ export class Reloads {
     const generation = next.origin?.generation ?? 0;
     if (origin !== undefined && generation < origin.generation)
       return refusal(409, `generation ${generation} is older than ${origin.generation}, which runs`);
+    if (isGuarded(next) !== isGuarded(this.#config))
+      return refusal(
+        422,
+        'security.accessRules can only come or go with a restart of an agent that does not require auth',
+      );
     const hash = configHash(bytes);
     if (hash !== this.#hash) {
-      this.#config = { ...this.#config, ...hotFields(next) };
+      this.#config = withHotPart(this.#config, next);
       this.#options.apply(this.#config);
       this.#hash = hash;
       this.#options.log.info({ configHash: hash, generation, what }, 'configuration changed');
     }
     return { status: 200, answer: { configHash: hash } };
   }
-}
-
-function hotFields(config: AgentConfig): Partial<AgentConfig> {
-  const hot: ReadonlySet<string> = new Set(HOT_FIELDS);
-  return Object.fromEntries(Object.entries(config).filter(([name]) => hot.has(name)));
 }
 
 function refusal(status: 401 | 404 | 409 | 422, error: string): ReloadOutcome {

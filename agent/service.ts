@@ -21,6 +21,7 @@ import { AgentError } from './errors.ts';
 import type { L2 } from './l2/l2.ts';
 import { isVersion } from './l2/version.ts';
 import { checkKey, checkTags, checkValue, invalid, namespaceOf, ttlOf } from './requests.ts';
+import type { Caller } from './security/access-rules.ts';
 import { checkSensitive } from './sensitive.ts';
 import type { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
 
@@ -40,10 +41,13 @@ interface LookUpOptions {
   readonly refuse?: (error: unknown) => Answer;
   readonly wantTags?: boolean;
   readonly refreshBelowMs?: number;
+  /** Undefined: everybody may do everything. */
+  readonly caller?: Caller | undefined;
 }
 
 const STATE = { applied: 1, duplicate: 2, queued: 3 } as const;
 const DEFAULT_CONFIRM_MS = 5_000;
+const NO_OPTIONS: LookUpOptions = {};
 
 type ConfirmFields = PutRequest['confirm'];
 
@@ -56,8 +60,8 @@ export class Service {
   }
 
   /** A value where memory has the answer, so that a hit costs no promise. */
-  get(request: GetRequest): Answer | Promise<Answer> {
-    const lookup = this.#lookup(request);
+  get(request: GetRequest, caller?: Caller): Answer | Promise<Answer> {
+    const lookup = this.#lookup(request, caller === undefined ? NO_OPTIONS : { caller });
     const { reader } = this.#options;
     return reader.fromMemory(lookup) ?? reader.fromL2([lookup]).then(([answer]) => present(answer));
   }
@@ -101,8 +105,9 @@ export class Service {
     return { answers, missing, rest: missing.length === 0 ? undefined : reader.fromL2(lookups) };
   }
 
-  async put(request: PutRequest): Promise<ChangeResponse> {
+  async put(request: PutRequest, caller?: Caller): Promise<ChangeResponse> {
     const { namespace, key, value, tags, ifVersion } = request;
+    caller?.check('write', namespace);
     const rules = this.#namespace(namespace);
     checkKey(key);
     checkTags(tags);
@@ -134,7 +139,8 @@ export class Service {
     return response;
   }
 
-  invalidate(request: InvalidateRequest): Promise<ChangeResponse> {
+  invalidate(request: InvalidateRequest, caller?: Caller): Promise<ChangeResponse> {
+    caller?.check('invalidate', request.namespace);
     const rules = this.#namespace(request.namespace);
     const event = this.#event({
       ...NO_EVENT,
@@ -155,13 +161,14 @@ export class Service {
     );
   }
 
-  publish(request: PublishRequest): Promise<ChangeResponse> {
+  publish(request: PublishRequest, caller?: Caller): Promise<ChangeResponse> {
     const given = request.event;
     if (given === undefined || given.eventType === '') {
       throw invalid('event.event_type', 'nothing', 'must name what happened, such as pricing_updated');
     }
     const named =
       given.affectedNamespaces.length > 0 ? given.affectedNamespaces : this.#listeners(given.eventType);
+    if (caller !== undefined) for (const name of named) caller.check('invalidate', name);
     const rules = named.map((name) => this.#namespace(name));
     const event = this.#event({ ...NO_EVENT, ...given, affectedNamespaces: named });
     const minReplicas = Math.max(0, ...rules.map((each) => each.minReplicas));
@@ -169,8 +176,9 @@ export class Service {
     return this.#make({ event, namespaces: named, minReplicas, confirm }, request.confirm);
   }
 
-  async fill(request: FillRequest): Promise<FillResponse> {
+  async fill(request: FillRequest, caller?: Caller): Promise<FillResponse> {
     const { namespace, key, tags, absent, leaseToken } = request;
+    caller?.check('write', namespace);
     const rules = this.#namespace(namespace);
     checkKey(key);
     checkTags(tags);
@@ -191,15 +199,21 @@ export class Service {
     return { accepted: true, version, ttlMs };
   }
 
-  async release({ namespace, key, leaseToken }: ReleaseRequest): Promise<ReleaseResponse> {
+  async release(request: ReleaseRequest, caller?: Caller): Promise<ReleaseResponse> {
+    const { namespace, key, leaseToken } = request;
+    caller?.check('write', namespace);
     this.#namespace(namespace);
     checkKey(key);
     checkLeaseToken(leaseToken);
     return { released: await this.#options.l2.release(namespace, key, leaseToken) };
   }
 
-  /** @throws AgentError EC_UNKNOWN_NAMESPACE */
-  checkNamespaces(names: readonly string[]): void {
+  /**
+   * Whether these may be followed, for as long as somebody does; none: all that there are.
+   * @throws AgentError EC_UNKNOWN_NAMESPACE, EC_PERMISSION_DENIED
+   */
+  checkNamespaces(names: readonly string[], caller?: Caller): void {
+    caller?.checkLasting(() => (names.length > 0 ? names : [...this.#options.namespaces().keys()]));
     for (const name of names) this.#namespace(name);
   }
 
@@ -207,8 +221,11 @@ export class Service {
     return namespaceOf(this.#options.namespaces(), name);
   }
 
-  #lookup(request: GetRequest, { wantTags = false, refreshBelowMs = 0 }: LookUpOptions = {}): Lookup {
-    const { key, wantLease, minToken } = request;
+  #lookup(request: GetRequest, { wantTags = false, refreshBelowMs = 0, caller }: LookUpOptions): Lookup {
+    const { key, minToken } = request;
+    caller?.check('read', request.namespace);
+    // Who may not write could not complete what it would keep others from.
+    const wantLease = request.wantLease && (caller === undefined || caller.may('write', request.namespace));
     const rules = this.#namespace(request.namespace);
     checkKey(key);
     if (minToken === '')

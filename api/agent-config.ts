@@ -7,8 +7,10 @@ import {
   namespaceSchema,
   resolveNamespace,
 } from './namespace.ts';
+import { authProblems, type NamedToken, parseTokens } from './port-auth.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
+import { checkSecurity, securitySchema } from './security.ts';
 import {
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
@@ -123,6 +125,7 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('Changes accepted while Redis is out of reach.'),
+    security: securitySchema.prefault({}).describe('Protection of the ports: see docs/security.md.'),
     tracing: tracingSchema
       .prefault({})
       .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
@@ -173,6 +176,9 @@ export const agentConfigSchema = z
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
     );
+    checkSecurity(config.security, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
+    );
   });
 
 export type AgentFile = z.input<typeof agentConfigSchema>;
@@ -198,6 +204,8 @@ export interface AgentConfig
     readonly preload: Preload;
   };
   readonly credentials: RedisCredentials;
+  /** That callers of the gRPC port may show, from the environment; more may be in `security.auth.tokenFile`. */
+  readonly tokens: readonly NamedToken[];
   /** Undefined: nothing is traced. */
   readonly tracing: TracingConfig | undefined;
 }
@@ -258,6 +266,15 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_ENCRYPTION_KEY_FILE: [text, at('encryption', 'keyFile')],
   CACHE_OUTBOX_DIR: [text, at('outbox', 'dir')],
   CACHE_MAX_STALENESS_MS: [wholeNumber, at('maxStalenessMs')],
+  CACHE_ENABLE_TLS: [switchText, at('security', 'tls', 'enabled')],
+  CACHE_TLS_CERT_FILE: [text, at('security', 'tls', 'certFile')],
+  CACHE_TLS_KEY_FILE: [text, at('security', 'tls', 'keyFile')],
+  CACHE_TLS_CA_FILE: [text, at('security', 'tls', 'caFile')],
+  CACHE_TLS_CLIENT_CERT: [text, at('security', 'tls', 'clientCert')],
+  CACHE_REQUIRE_AUTH: [switchText, at('security', 'auth', 'required')],
+  CACHE_AUTH_TOKEN_FILE: [text, at('security', 'auth', 'tokenFile')],
+  CACHE_AUTH_SERVICE_ACCOUNTS: [switchText, at('security', 'auth', 'serviceAccounts')],
+  CACHE_AUTH_AUDIENCE: [text, at('security', 'auth', 'audience')],
   LOG_LEVEL: [text, at('logLevel')],
 };
 
@@ -269,13 +286,10 @@ const OTHER_VARIABLES = new Set([
   'REDIS_PASSWORD',
   'REDIS_SENTINEL_USERNAME',
   'REDIS_SENTINEL_PASSWORD',
-  'CACHE_ENABLE_TLS',
-  'CACHE_REQUIRE_AUTH',
   'CACHE_AUTH_TOKEN',
 ]);
 /** Redis and edge variables are not policed: Kubernetes itself adds REDIS_SERVICE_HOST and the like. */
 const POLICED_PREFIX = 'CACHE_';
-const NOT_YET = 'is not supported by this version; remove it, and keep the port inside a trusted network';
 
 /** Names of the environment variables that an agent reads, for help texts and documentation. */
 export const AGENT_ENVIRONMENT: readonly string[] = [
@@ -308,8 +322,13 @@ export function resolveAgentConfig(
   const { namespaces, l1, tracing, ...rest } = parseOrThrow(agentConfigSchema, merged, what);
   const traced = resolveTracing(tracing, env, problems);
   if (problems.length > 0) throw new InvalidInputError('the environment', problems);
+  const tokens =
+    env.CACHE_AUTH_TOKEN === undefined ? [] : parseTokens(env.CACHE_AUTH_TOKEN, ',', 'CACHE_AUTH_TOKEN');
+  problems.push(...authProblems(rest.security, tokens));
+  if (problems.length > 0) throw new InvalidInputError(what, problems);
   return {
     ...rest,
+    tokens,
     namespaces: namespaces.map((spec) => resolveNamespace(spec, l1.ttlSeconds)),
     l1: {
       maxEntries: l1.maxEntries ?? L1_ENTRIES_BY_TIER[rest.tier],
@@ -346,18 +365,7 @@ function applyEnvironment(target: Record<string, unknown>, env: Environment, pro
         remedy: parsed.error.issues[0]?.message ?? 'invalid',
       });
   }
-  refuseUnsupported(env, problems);
   refuseUnknown(env, problems);
-}
-
-function refuseUnsupported(env: Environment, problems: InputProblem[]): void {
-  for (const name of ['CACHE_ENABLE_TLS', 'CACHE_REQUIRE_AUTH']) {
-    const on = switchText.safeParse(env[name] ?? 'false');
-    if (!on.success)
-      problems.push({ path: name, given: JSON.stringify(env[name]), remedy: 'must be true or false' });
-    else if (on.data) problems.push({ path: name, given: JSON.stringify(env[name]), remedy: NOT_YET });
-  }
-  if (env.CACHE_AUTH_TOKEN) problems.push({ path: 'CACHE_AUTH_TOKEN', given: 'a token', remedy: NOT_YET });
 }
 
 function refuseUnknown(env: Environment, problems: InputProblem[]): void {

@@ -20,6 +20,41 @@ export const SIGNATURE_HEADER = 'x-edgecache-signature';
 
 /** Fields of an agent's file that change without a restart. All others are cold. */
 export const HOT_FIELDS = ['l1', 'namespaces', 'maxStalenessMs', 'logLevel', 'origin'] as const;
+const HOT: ReadonlySet<string> = new Set(HOT_FIELDS);
+
+interface WithRules {
+  readonly security?: {
+    readonly accessRules?: unknown;
+    readonly auth?: { readonly required?: boolean | undefined } | undefined;
+    readonly [name: string]: unknown;
+  };
+}
+
+/** What of a file needs new pods when it changes. Of `security`, accessRules do not, as long as callers are known at all. */
+export function coldPart(file: Readonly<Record<string, unknown>> & WithRules): Record<string, unknown> {
+  const cold = Object.fromEntries(Object.entries(file).filter(([name]) => !HOT.has(name)));
+  if (file.security === undefined) return cold;
+  const { accessRules, ...others } = file.security;
+  const guarded = others.auth?.required === true || accessRules !== undefined;
+  return { ...cold, security: guarded ? { ...others, guarded } : others };
+}
+
+/** A configuration with what is hot of another one. */
+export function withHotPart<T extends WithRules>(running: T, next: T): T {
+  const hot = Object.fromEntries(Object.entries(next).filter(([name]) => HOT.has(name)));
+  const { accessRules: _before, ...security } = running.security ?? {};
+  const accessRules = next.security?.accessRules;
+  return {
+    ...running,
+    ...hot,
+    security: { ...security, ...(accessRules === undefined ? {} : { accessRules }) },
+  };
+}
+
+/** Whether callers are told apart: an agent that did not when it started cannot begin to. */
+export function isGuarded({ security }: WithRules): boolean {
+  return security?.auth?.required === true || security?.accessRules !== undefined;
+}
 
 export interface ReloadAnswer {
   /** {@link configHash} of what the agent now runs by. */

@@ -1,3 +1,4 @@
+import type { AccessOptions } from '../client/access.ts';
 import { EdgeCacheClient, type StatsResponse } from '../client/edge-cache-client.ts';
 import type { Forwards } from './kube/forwards.ts';
 
@@ -18,6 +19,8 @@ export interface AgentsOptions {
   readonly addresses: readonly AgentAddress[];
   /** Milliseconds that a call may take. */
   readonly timeoutMs: number;
+  /** How they are shown who asks. */
+  readonly access: AccessOptions;
   readonly forwards?: Forwards;
 }
 
@@ -25,12 +28,14 @@ export interface AgentsOptions {
 export class Agents {
   readonly addresses: readonly AgentAddress[];
   readonly timeoutMs: number;
+  readonly access: AccessOptions;
   readonly #forwards: Forwards | undefined;
   readonly #clients = new Map<string, EdgeCacheClient>();
 
-  constructor({ addresses, timeoutMs, forwards }: AgentsOptions) {
+  constructor({ addresses, timeoutMs, access, forwards }: AgentsOptions) {
     this.addresses = addresses;
     this.timeoutMs = timeoutMs;
+    this.access = access;
     this.#forwards = forwards;
   }
 
@@ -83,6 +88,7 @@ export class Agents {
         deadlineMs: this.timeoutMs,
         // Each lookup for itself: what is asked by hand is asked once.
         lookups: { stream },
+        ...this.access,
       });
       this.#clients.set(name, client);
     }

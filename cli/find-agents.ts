@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { GRPC_PORT } from '../api/well-known.ts';
+import { ACCESS_OPTIONS, accessOf } from './access.ts';
 import { type AgentAddress, Agents } from './agents.ts';
 import { CliError, type Given, type Options, usageError } from './command.ts';
 import { Cluster, type Scope } from './kube/cluster.ts';
@@ -25,6 +26,7 @@ export const AGENT_OPTIONS: Options = {
   },
   'all-namespaces': { type: 'boolean', short: 'A', help: 'agents of all Kubernetes namespaces' },
   context: { type: 'string', value: 'NAME', help: 'context of the kubeconfig' },
+  ...ACCESS_OPTIONS,
   timeout: { type: 'string', value: 'DURATION', help: 'longest that a call may take (default 5s)' },
 };
 
@@ -43,17 +45,19 @@ export function scopeOf(given: Given): Scope {
 /** The agents that the options mean. @throws CliError where there are none, with what to do. */
 export async function findAgents(given: Given, env: Env, note: (line: string) => void): Promise<Agents> {
   const timeoutMs = durationOf(given, 'timeout') ?? DEFAULT_TIMEOUT_MS;
+  const access = accessOf(given, env);
   const direct = given.text('address') ?? env['EDGECACHE_ADDRESS'];
-  if (direct !== undefined) return new Agents({ addresses: direct.split(',').map(toAddress), timeoutMs });
+  if (direct !== undefined)
+    return new Agents({ addresses: direct.split(',').map(toAddress), timeoutMs, access });
   if (!isClusterMeant(given, env))
-    return new Agents({ addresses: [toAddress(`127.0.0.1:${GRPC_PORT}`)], timeoutMs });
+    return new Agents({ addresses: [toAddress(`127.0.0.1:${GRPC_PORT}`)], timeoutMs, access });
   const scope = scopeOf(given);
   const cluster = new Cluster(scope);
   const pods = await cluster.agentPods();
   if (pods.length === 0) throw new CliError(noAgents(scope, cluster.namespace));
   const forwards = new Forwards(cluster.config, (error) => note(`port-forward: ${error.message}`));
   const addresses = await Promise.all(pods.map((pod) => forwards.open(pod, nameOf(pod, pods))));
-  return new Agents({ addresses, timeoutMs, forwards });
+  return new Agents({ addresses, timeoutMs, access, forwards });
 }
 
 /** @throws CliError */

@@ -3,12 +3,11 @@ import {
   type ClientDuplexStream,
   type ClientOptions,
   connectivityState,
-  credentials,
   type Metadata,
-  Metadata as MetadataOf,
   type MethodDefinition,
   type ServiceError,
 } from '@grpc/grpc-js';
+import { Access, NO_METADATA } from './access.ts';
 import { AgentUnavailableError, fromGrpc } from './errors.ts';
 
 /** A reply with the node that gave it. */
@@ -21,7 +20,6 @@ export interface Reply<T> {
 
 const NODE_METADATA = 'edgecache-node';
 const AGENT_METADATA = 'edgecache-agent';
-const NO_METADATA = new MetadataOf();
 
 const CHANNEL: ClientOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
@@ -48,13 +46,15 @@ export function identityOf(metadata: Metadata): { readonly node: string; readonl
 export class AgentLink {
   readonly address: string;
   readonly #connectTimeoutMs: number;
+  readonly #access: Access;
   #client: Client;
   #connecting: Promise<void> | undefined;
 
-  constructor(address: string, connectTimeoutMs: number) {
+  constructor(address: string, connectTimeoutMs: number, access = new Access({}, () => 0)) {
     this.address = address;
     this.#connectTimeoutMs = connectTimeoutMs;
-    this.#client = newClient(address);
+    this.#access = access;
+    this.#client = newClient(address, access);
   }
 
   /** State of the connection; one is begun where there is none. */
@@ -80,7 +80,8 @@ export class AgentLink {
     requestSerialize,
     responseDeserialize,
   }: MethodDefinition<Request, Response>): ClientDuplexStream<Request, Response> {
-    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const metadata = this.#access.with(NO_METADATA);
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   }
 
   unary<Request, Response>(
@@ -102,7 +103,7 @@ export class AgentLink {
         requestSerialize,
         responseDeserialize,
         request,
-        metadata,
+        this.#access.with(metadata),
         options,
         done,
       );
@@ -116,6 +117,8 @@ export class AgentLink {
     const channel = this.#client.getChannel();
     const deadline = Date.now() + this.#connectTimeoutMs;
     for (let state = this.state(); state !== connectivityState.READY; state = this.state()) {
+      // The call that follows fails at once, and says what is wrong with whose certificate.
+      if (state === connectivityState.TRANSIENT_FAILURE && this.#access.isTls(this.address)) return;
       if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) {
         throw new AgentUnavailableError(`agent ${this.address} cannot be reached`);
       }
@@ -130,11 +133,14 @@ export class AgentLink {
   /** A connection whose packets are dropped tries again after 1, 3, 7, … seconds: the next one begins anew. */
   #giveUp(cause: Error): never {
     this.#client.close();
-    this.#client = newClient(this.address);
+    this.#client = newClient(this.address, this.#access);
     throw new AgentUnavailableError(`agent ${this.address} cannot be reached`, { cause });
   }
 }
 
-function newClient(address: string): Client {
-  return new Client(address, credentials.createInsecure(), CHANNEL);
+function newClient(address: string, access: Access): Client {
+  return new Client(address, access.credentialsOf(address), {
+    ...CHANNEL,
+    ...access.channelOptionsOf(address),
+  });
 }

@@ -1,4 +1,5 @@
 import { connectivityState, type MethodDefinition } from '@grpc/grpc-js';
+import type { Access } from './access.ts';
 import { AgentLink, type Reply } from './agent-link.ts';
 import { AgentUnavailableError, EdgeCacheError, isAgentsWord } from './errors.ts';
 import type { TraceCarrier } from './tracing.ts';
@@ -10,6 +11,7 @@ export interface AgentPoolOptions {
   readonly addresses: readonly string[];
   /** How long a connection may take to be made. */
   readonly connectTimeoutMs: number;
+  readonly access: Access;
   readonly now: () => number;
   readonly random: () => number;
   /** Told of each call that an agent answered: the method's name and how long it took. */
@@ -46,7 +48,7 @@ export class AgentPool {
     if (options.addresses.length === 0) throw new RangeError('addresses must name at least one agent');
     this.#options = options;
     this.#members = options.addresses.map((address) => ({
-      link: new AgentLink(address, options.connectTimeoutMs),
+      link: new AgentLink(address, options.connectTimeoutMs, options.access),
       downUntil: 0,
       failures: 0,
       silences: 0,
@@ -91,7 +93,7 @@ export class AgentPool {
       try {
         await member.link.connected();
         const beganAt = this.#options.now();
-        const reply = await member.link.unary(method, request, deadlineMs, this.#options.trace?.metadata);
+        const reply = await this.#ask(member, method, request, deadlineMs);
         this.answered(method.path.slice(method.path.lastIndexOf('/') + 1), this.#options.now() - beganAt);
         this.#isWell(member);
         return reply;
@@ -102,7 +104,26 @@ export class AgentPool {
       }
     }
     const names = this.#members.map(({ link }) => link.address).join(', ');
-    throw new AgentUnavailableError(`no agent answers (${names})`, { cause: failure });
+    const why = failure instanceof Error ? `: ${failure.message}` : '';
+    throw new AgentUnavailableError(`no agent answers (${names})${why}`, { cause: failure });
+  }
+
+  /** Once more where the token was refused, and its file holds another one by now. */
+  async #ask<Request, Response>(
+    { link }: Member,
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    deadlineMs: number,
+  ): Promise<Reply<Response>> {
+    const { access, trace } = this.#options;
+    const metadata = trace?.metadata;
+    try {
+      return await link.unary(method, request, deadlineMs, metadata);
+    } catch (error) {
+      const refused = error instanceof EdgeCacheError && error.code === 'EC_CLIENT_UNAUTHENTICATED';
+      if (!refused || !(await access.renew())) throw error;
+      return await link.unary(method, request, deadlineMs, metadata);
+    }
   }
 
   /** An agent has answered on a stream. */
@@ -120,6 +141,7 @@ export class AgentPool {
   close(): void {
     this.#closed = true;
     for (const { link } of this.#members) link.close();
+    this.#options.access.close();
   }
 
   /** Those that are not passed over; none at all is answered at once, without another try at what is known to fail. */

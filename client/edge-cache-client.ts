@@ -5,6 +5,7 @@ import {
   type GetRequest,
   type StatsResponse,
 } from '../proto/gen/edgecache/v1/edgecache.ts';
+import { Access } from './access.ts';
 import { AgentPool } from './agent-pool.ts';
 import { ChangeSender } from './change-sender.ts';
 import { anyJson, type Codec } from './codec.ts';
@@ -77,7 +78,16 @@ export class EdgeCacheClient {
     } = options;
     this.#deadlineMs = deadlineMs;
     this.#hooks = hooks;
-    const pool = new AgentPool({ addresses, connectTimeoutMs, now, random, answered: hooks.answered, trace });
+    const access = new Access(options, now);
+    const pool = new AgentPool({
+      addresses,
+      connectTimeoutMs,
+      access,
+      now,
+      random,
+      answered: hooks.answered,
+      trace,
+    });
     this.#pool = pool;
     const { stream, maxBatch, maxWaiting } = { ...LOOKUPS, ...options.lookups };
     if (stream) {

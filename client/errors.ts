@@ -11,6 +11,9 @@ export type ClientErrorCode =
   | 'EC_CLIENT_VERSION_CONFLICT'
   | 'EC_CLIENT_OVERLOADED'
   | 'EC_CLIENT_REFUSED'
+  | 'EC_CLIENT_UNAUTHENTICATED'
+  | 'EC_CLIENT_PERMISSION_DENIED'
+  | 'EC_CLIENT_ACCESS'
   | 'EC_CLIENT_CLOSED'
   | 'EC_CLIENT_VALUE'
   | 'EC_CLIENT_LOADER_DEADLINE';
@@ -65,6 +68,8 @@ const BY_STATUS: ReadonlyMap<status, readonly [ClientErrorCode, boolean]> = new 
   [status.INVALID_ARGUMENT, ['EC_CLIENT_INVALID_REQUEST', false]],
   [status.RESOURCE_EXHAUSTED, ['EC_CLIENT_OVERLOADED', true]],
   [status.CANCELLED, ['EC_CLIENT_CLOSED', false]],
+  [status.UNAUTHENTICATED, ['EC_CLIENT_UNAUTHENTICATED', false]],
+  [status.PERMISSION_DENIED, ['EC_CLIENT_PERMISSION_DENIED', false]],
 ]);
 
 /** Whether the agent itself answered: its errors carry the product's code, those of the transport do not. */
@@ -85,6 +90,8 @@ export function fromRefusal({ status: code, message }: Pick<Refusal, 'status' | 
 
 /** Turns what gRPC throws into this product's errors. */
 export function fromGrpc(error: ServiceError): EdgeCacheError {
+  if (error.metadata.get('edgecache-code')[0] === 'EC_AUTH_UNAVAILABLE')
+    return new EdgeCacheError('EC_CLIENT_UNAUTHENTICATED', error.details, true, { cause: error });
   return fromStatus(error.code, error.details || error.message, { cause: error }, isAgentsAnswer(error));
 }
 

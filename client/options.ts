@@ -2,9 +2,11 @@ import type { Confirmation } from '../proto/gen/edgecache/v1/edgecache.ts';
 import type { Codec } from './codec.ts';
 import type { EdgeCacheError } from './errors.ts';
 import type { NearCacheOptions } from './near/near-cache.ts';
+import type { ClientTlsOptions } from './tls.ts';
 import type { TraceCarrier } from './tracing.ts';
 
 export type { NearCacheOptions, NearNamespaceOptions, NearStats } from './near/near-cache.ts';
+export type { ClientTlsOptions } from './tls.ts';
 
 export interface EdgeCacheClientOptions {
   /** Agents in order of preference, `host:port` or `unix:/path`: the own node's first. */
@@ -17,6 +19,12 @@ export interface EdgeCacheClientOptions {
   readonly changeTries?: number;
   /** Namespaces that are held in this process, for as long as the agent's leases allow. Default: none. */
   readonly near?: NearCacheOptions;
+  /** Speak TLS to agents, whose port must do so too; unix sockets are plain. Default: plain everywhere. */
+  readonly tls?: ClientTlsOptions;
+  /** Shown to agents with each call and stream. */
+  readonly token?: string;
+  /** The same from a file, read again as it changes: for tokens that are rotated, such as those of ServiceAccounts. */
+  readonly tokenFile?: string;
   /** How lookups of single keys share batches. */
   readonly lookups?: LookupOptions;
   /** Told of what happens, for metrics. */

@@ -10,14 +10,19 @@ const PROBE_MS = 1_000;
 
 /**
  * Binds a server to each of a list of addresses, separated by commas.
+ * @param credentials for those that a network reaches; sockets are plain
  * @returns the first TCP port; 0 where there is none
  * @throws AgentError EC_LISTEN_FAILED
  */
-export async function listen(server: Server, addresses: string): Promise<number> {
+export async function listen(
+  server: Server,
+  addresses: string,
+  credentials: ServerCredentials,
+): Promise<number> {
   let port = 0;
   for (const address of addresses.split(',')) {
     try {
-      const bound = await listenOn(server, address);
+      const bound = await listenOn(server, address, credentials);
       if (!address.startsWith(UNIX)) port ||= bound;
     } catch (error) {
       throw new AgentError(
@@ -30,11 +35,12 @@ export async function listen(server: Server, addresses: string): Promise<number>
   return port;
 }
 
-async function listenOn(server: Server, address: string): Promise<number> {
+async function listenOn(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   const path = address.startsWith(UNIX) ? address.slice(UNIX.length) : undefined;
   if (path !== undefined) await removeDead(path);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+    const shown = path === undefined ? credentials : ServerCredentials.createInsecure();
+    server.bindAsync(address, shown, (error, bound) => {
       if (error === null) resolve(bound);
       else reject(error);
     });

@@ -3,6 +3,7 @@ import {
   type handleUnaryCall,
   Metadata,
   Server,
+  ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -30,6 +31,8 @@ import {
 import { refused } from '../cache/answer.ts';
 import { messageOf } from '../errors.ts';
 import type { CallDurations } from '../metrics/call-durations.ts';
+import type { Caller } from '../security/access-rules.ts';
+import type { PortGuard } from '../security/port-guard.ts';
 import type { Service } from '../service.ts';
 import type { AgentTracing } from '../tracing/agent-tracing.ts';
 import type { Watchers } from '../watch/watchers.ts';
@@ -51,6 +54,8 @@ export interface GrpcServerOptions {
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
+  /** Undefined: everybody may do everything. */
+  readonly guard?: PortGuard | undefined;
   /** Undefined: nothing is traced. */
   readonly tracing?: AgentTracing | undefined;
   /** Takes down how long calls took. */
@@ -96,6 +101,7 @@ export class GrpcServer {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': 30_000,
+      ...(options.guard === undefined ? {} : { interceptors: [options.guard.intercept] }),
     });
     const calls = this.#implementation();
     this.#server.addService(SERVICE, options.tracing?.serve(calls) ?? calls);
@@ -104,8 +110,8 @@ export class GrpcServer {
   }
 
   /** @returns the TCP port. @throws AgentError EC_LISTEN_FAILED */
-  listen(): Promise<number> {
-    return listen(this.#server, this.#options.address);
+  listen(credentials = ServerCredentials.createInsecure()): Promise<number> {
+    return listen(this.#server, this.#options.address, credentials);
   }
 
   setServing(serving: boolean): void {
@@ -134,9 +140,9 @@ export class GrpcServer {
   #implementation(): EdgeCacheServer {
     const { service, stats, explain } = this.#options;
     return {
-      get: this.#unary('Get', (request) => service.get(request)),
-      batchGet: this.#unary('BatchGet', (request) => {
-        const items = service.getMany(request.items, request);
+      get: this.#unary('Get', (request, caller) => service.get(request, caller)),
+      batchGet: this.#unary('BatchGet', (request, caller) => {
+        const items = service.getMany(request.items, caller === undefined ? request : { ...request, caller });
         const respond = (answers: BatchGetResponse['items']): BatchGetResponse => ({
           id: request.id,
           items: answers,
@@ -145,13 +151,19 @@ export class GrpcServer {
         });
         return Array.isArray(items) ? respond(items) : items.then(respond);
       }),
-      put: this.#unary('Put', (request) => service.put(request)),
-      invalidate: this.#unary('Invalidate', (request) => service.invalidate(request)),
-      publish: this.#unary('Publish', (request) => service.publish(request)),
-      fill: this.#unary('Fill', (request) => service.fill(request)),
-      release: this.#unary('Release', (request) => service.release(request)),
-      stats: this.#unary('Stats', (request) => stats(request)),
-      explain: this.#unary('Explain', (request) => explain(request)),
+      put: this.#unary('Put', (request, caller) => service.put(request, caller)),
+      invalidate: this.#unary('Invalidate', (request, caller) => service.invalidate(request, caller)),
+      publish: this.#unary('Publish', (request, caller) => service.publish(request, caller)),
+      fill: this.#unary('Fill', (request, caller) => service.fill(request, caller)),
+      release: this.#unary('Release', (request, caller) => service.release(request, caller)),
+      stats: this.#unary('Stats', (request, caller) => {
+        caller?.checkAdmin('Stats');
+        return stats(request);
+      }),
+      explain: this.#unary('Explain', (request, caller) => {
+        caller?.check('read', request.namespace);
+        return explain(request);
+      }),
       lookup: (call) => this.#lookup(call),
       watch: (call) => this.#watch(call),
       follow: (call) => this.#follow(call),
@@ -159,7 +171,8 @@ export class GrpcServer {
   }
 
   #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
-    const { service, log } = this.#options;
+    const { service, log, guard } = this.#options;
+    const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     const refuse = (error: unknown) => {
       if (codeOf(error) === undefined)
@@ -169,7 +182,12 @@ export class GrpcServer {
     const stream = new LookupStream(call, {
       turns: this.#turns,
       answer: ({ items, wantTags, refreshBelowMs }) =>
-        service.lookUp(items, { wantTags, refreshBelowMs, refuse: (error) => refused(refuse(error)) }),
+        service.lookUp(items, {
+          wantTags,
+          refreshBelowMs,
+          caller,
+          refuse: (error) => refused(refuse(error)),
+        }),
       refusal: refuse,
       ...this.#recording,
       closed: () => this.#lookups.delete(stream),
@@ -178,32 +196,34 @@ export class GrpcServer {
   }
 
   #watch(call: ServerWritableStream<WatchRequest, WatchResponse>): void {
-    const { watchers, service } = this.#options;
+    const { watchers, service, guard } = this.#options;
+    const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     try {
-      serveWatch(call, watchers, (names) => service.checkNamespaces(names));
+      serveWatch(call, watchers, (names) => service.checkNamespaces(names, caller));
     } catch (error) {
       call.emit('error', toServiceError(error));
     }
   }
 
   #follow(call: ServerDuplexStream<FollowRequest, WatchResponse>): void {
-    const { watchers, service } = this.#options;
+    const { watchers, service, guard } = this.#options;
+    const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     serveFollow(
       call,
       watchers,
-      (names) => service.checkNamespaces(names),
+      (names) => service.checkNamespaces(names, caller),
       (error) => call.emit('error', toServiceError(error)),
     );
   }
 
   #unary<Request, Response>(
     method: string,
-    answer: (request: Request) => Response | Promise<Response>,
+    answer: (request: Request, caller: Caller | undefined) => Response | Promise<Response>,
   ): handleUnaryCall<Request, Response> {
     const metadata = this.#metadata;
-    const { now, calls } = this.#options;
+    const { now, calls, guard } = this.#options;
     const recorder = calls?.recorder(method);
     const fail = (error: unknown, callback: sendUnaryData<Response>, since: number) => {
       recorder?.failed(statusName(error), now() - since);
@@ -213,7 +233,7 @@ export class GrpcServer {
       const since = recorder === undefined ? 0 : now();
       call.sendMetadata(metadata);
       try {
-        const response = answer(call.request);
+        const response = answer(call.request, guard?.callerOf(call.metadata));
         if (!(response instanceof Promise)) {
           recorder?.answered(now() - since);
           callback(null, response);

@@ -16,6 +16,10 @@ const STATUS: Readonly<Record<AgentErrorCode, status>> = {
   EC_CONFIRM_TIMEOUT: status.DEADLINE_EXCEEDED,
   EC_NO_ENCRYPTION_KEY: status.FAILED_PRECONDITION,
   EC_LISTEN_FAILED: status.INTERNAL,
+  EC_SECURITY_FILE: status.INTERNAL,
+  EC_UNAUTHENTICATED: status.UNAUTHENTICATED,
+  EC_AUTH_UNAVAILABLE: status.UNAVAILABLE,
+  EC_PERMISSION_DENIED: status.PERMISSION_DENIED,
 };
 
 /** Turns a typed error into what gRPC callers get: status, message, and the stable code in the trailers. */

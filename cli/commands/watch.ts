@@ -1,4 +1,5 @@
-import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ServiceError, status } from '@grpc/grpc-js';
+import { Access, NO_METADATA } from '../../client/access.ts';
 import { EdgeCacheService, type WatchResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { CliError, type Command, type Context, EXIT } from '../command.ts';
 import { AGENT_OPTIONS } from '../find-agents.ts';
@@ -16,17 +17,28 @@ export const watch: Command = {
     const [agent] = agents.addresses;
     if (agent === undefined) throw new CliError('there is no agent to watch');
     context.screen.note(`watching ${agent.name}`);
-    await follow(context, agent.address);
+    const access = new Access(agents.access, context.now);
+    try {
+      await follow(context, agent.address, access);
+    } finally {
+      access.close();
+    }
     return EXIT.ok;
   },
 };
 
 /** Until the signal. @throws CliError where the stream breaks. */
-function follow({ screen, given, signal }: Context, address: string): Promise<void> {
+function follow({ screen, given, signal }: Context, address: string, access: Access): Promise<void> {
   const { path, requestSerialize, responseDeserialize } = EdgeCacheService.watch;
-  const client = new Client(address, credentials.createInsecure());
+  const client = new Client(address, access.credentialsOf(address), access.channelOptionsOf(address));
   const request = { namespaces: [...given.positionals], clientId: 'edgecache-cli', leaseMs: 0 };
-  const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+  const stream = client.makeServerStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    request,
+    access.with(NO_METADATA),
+  );
   return new Promise<void>((resolve, reject) => {
     signal.addEventListener('abort', () => stream.cancel());
     stream.on('data', (response: WatchResponse) => {

@@ -6,7 +6,7 @@ import {
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import type { AgentPool } from '../agent-pool.ts';
 import type { Codec } from '../codec.ts';
-import { EdgeCacheError } from '../errors.ts';
+import { type ClientErrorCode, EdgeCacheError } from '../errors.ts';
 import type { Asked } from '../lookup/pending-lookup.ts';
 import type { NearCache } from '../near/near-cache.ts';
 import type { ClientHooks, LoadOptions, LoadReason } from '../options.ts';
@@ -267,8 +267,15 @@ export function presentBytes({ absent, value }: GetResponse): Buffer | undefined
 
 /** Whether a failed lookup leaves the source to answer. Not so a caller's own mistake, which it must see. */
 export function mayBeLoaded(error: unknown): boolean {
-  return error instanceof EdgeCacheError && (error.retryable || error.code === 'EC_CLIENT_REFUSED');
+  return error instanceof EdgeCacheError && (error.retryable || REFUSALS.has(error.code));
 }
+
+/** What the application's users should not suffer from: its operators hear of it by the hook for loads. */
+const REFUSALS: ReadonlySet<ClientErrorCode> = new Set([
+  'EC_CLIENT_REFUSED',
+  'EC_CLIENT_UNAUTHENTICATED',
+  'EC_CLIENT_PERMISSION_DENIED',
+]);
 
 /** Why a loader has to answer without filling the cache, if it has. */
 function whyAlone(answer: GetResponse | undefined, late: boolean) {

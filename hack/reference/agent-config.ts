@@ -13,7 +13,8 @@ const OTHERS: Readonly<Record<string, string>> = {
   REDIS_PASSWORD: 'password of Redis; only in the environment',
   REDIS_SENTINEL_USERNAME: 'user of the sentinels, where they have users; only in the environment',
   REDIS_SENTINEL_PASSWORD: 'password of the sentinels, where they ask for one; only in the environment',
-  CACHE_AUTH_TOKEN: 'token that callers must show; only in the environment',
+  CACHE_AUTH_TOKEN:
+    'tokens that callers may show, `token` or `name=token` with commas between them; only in the environment',
   ...TRACING_VARIABLES,
 };
 

@@ -1,5 +1,5 @@
 import { agentFileOf } from '../../api/agent-config.ts';
-import { configHash, HOT_FIELDS } from '../../api/reload.ts';
+import { coldPart, configHash } from '../../api/reload.ts';
 import type { EdgeCacheTier } from '../../api/tier.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { canonicalJson, shortHash } from './canonical.ts';
@@ -24,8 +24,5 @@ export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKe
     },
   };
   const text = `${canonicalJson(file, 2)}\n`;
-  const cold = Object.fromEntries(
-    Object.entries(file).filter(([name]) => !(HOT_FIELDS as readonly string[]).includes(name)),
-  );
-  return { text, hash: configHash(text), coldHash: shortHash(cold) };
+  return { text, hash: configHash(text), coldHash: shortHash(coldPart(file)) };
 }

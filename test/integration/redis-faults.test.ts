@@ -192,10 +192,10 @@ describe('the agent’s command', () => {
     ],
     ['a variable with a slip of the pen', { CACHE_L1_SIZ: '5' }, {}, /CACHE_L1_SIZ: got an unknown variable/],
     [
-      'authentication, which this version does not have',
+      'authentication by which nobody could get in',
       { CACHE_REQUIRE_AUTH: 'true' },
       {},
-      /CACHE_REQUIRE_AUTH.*not supported/,
+      /security\.auth\.required: got true; needs tokens \(CACHE_AUTH_TOKEN/,
     ],
   ];
 

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { Agent } from '../../agent/agent.ts';
 import type { MemoryUse } from '../../agent/memory/memory-sources.ts';
 import type { ConfigFile } from '../../agent/reload.ts';
+import type { KubernetesApi } from '../../agent/security/kubernetes-review.ts';
 import { startTracing } from '../../agent/tracing/start.ts';
 import { type AgentFile, resolveAgentConfig } from '../../api/agent-config.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../../client/edge-cache-client.ts';
@@ -25,6 +26,8 @@ export interface TestAgentOptions {
   readonly wallClock?: () => number;
   /** What its memory looks like to the agent. */
   readonly memory?: () => readonly MemoryUse[];
+  /** Where it has ServiceAccounts verified. */
+  readonly kubernetes?: KubernetesApi;
   /** What the agent then watches. */
   readonly configFile?: ConfigFile;
 }
@@ -38,6 +41,7 @@ export async function startAgent({
   wallClock,
   configFile,
   memory,
+  kubernetes,
 }: TestAgentOptions): Promise<TestAgent> {
   const ports = { grpcAddress: '127.0.0.1:0', httpAddress: '127.0.0.1:0' };
   const config = resolveAgentConfig({ ...ports, ...file }, env);
@@ -49,6 +53,8 @@ export async function startAgent({
     wallClock: wallClock ?? (() => performance.timeOrigin + performance.now()),
     random: Math.random,
     file: configFile,
+    variables: env,
+    ...(kubernetes === undefined ? {} : { kubernetes }),
     ...(memory === undefined ? {} : { memory }),
   });
   const { grpcPort, httpPort } = await agent.start();

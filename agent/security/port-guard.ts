@@ -1,0 +1,179 @@
+import {
+  type Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
+import { AgentError } from '../errors.ts';
+import { toServiceError } from '../grpc/status.ts';
+import { type AccessRules, Caller } from './access-rules.ts';
+import {
+  type Authenticator,
+  type Certificate,
+  certificateOf,
+  type Identity,
+  type Shown,
+} from './identity.ts';
+
+export interface PortGuardOptions {
+  readonly authenticator: Authenticator;
+  readonly rules: AccessRules;
+  /** Whether clients are asked for certificates. */
+  readonly certificates: boolean;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+/** A stream that stands: who opened it is made sure of again while it does. */
+interface Standing {
+  readonly call: ServerInterceptingCallInterface;
+  readonly shown: Shown;
+  readonly caller: Caller;
+  renewing: boolean;
+}
+
+/** Kubelets and load balancers ask this, and it says no more than whether the agent serves. */
+const OPEN = '/grpc.health.v1.Health/';
+const SWEEP_MS = 1_000;
+/** Before an identity ends it is made sure of again, so that streams outlive a short absence of who can tell. */
+const AHEAD_MS = 60_000;
+
+/**
+ * Lets a call in once it is known who makes it: before its request is read, and whichever service it is of, so that a service
+ * that is added one day is closed until somebody opens it.
+ */
+export class PortGuard {
+  readonly refusals = { unauthenticated: 0, unavailable: 0 };
+  readonly #options: PortGuardOptions;
+  readonly #callers = new WeakMap<Metadata, Caller>();
+  readonly #ofSessions = new WeakMap<object, Certificate>();
+  readonly #standing = new Set<Standing>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: PortGuardOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.sweep(), SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Of a call that was let in. @throws AgentError EC_UNAUTHENTICATED where it was not, which no call comes to */
+  callerOf(metadata: Metadata): Caller {
+    const caller = this.#callers.get(metadata);
+    if (caller === undefined) throw new AgentError('EC_UNAUTHENTICATED', 'nobody knows who makes this call');
+    return caller;
+  }
+
+  readonly intercept: ServerInterceptor = (method, call) => {
+    if (method.path.startsWith(OPEN)) return new ServerInterceptingCall(call);
+    const stands = method.requestStream || method.responseStream;
+    let standing: Standing | undefined;
+    let over = false;
+    return new ServerInterceptingCall(call, {
+      start: (next) => {
+        next({
+          onReceiveMetadata: (metadata, proceed) => {
+            const shown = this.#shownBy(call, metadata);
+            this.#identify(shown, call, (identity) => {
+              if (over) return;
+              const caller = new Caller(identity, this.#options.rules);
+              if (stands) {
+                standing = { call, shown, caller, renewing: false };
+                this.#standing.add(standing);
+              }
+              this.#callers.set(metadata, caller);
+              proceed(metadata);
+            });
+          },
+          // Told of every end, however it came.
+          onCancel: () => {
+            over = true;
+            if (standing !== undefined) this.#standing.delete(standing);
+          },
+        });
+      },
+    });
+  };
+
+  /** Ends the streams of those who may not go on: to be called when tokens or rules have changed. */
+  recheck(): void {
+    for (const standing of this.#standing) void this.#renew(standing);
+  }
+
+  /** Makes sure again of those whose identity is about to end. */
+  sweep(): void {
+    const soon = this.#options.now() + AHEAD_MS;
+    for (const standing of this.#standing)
+      if (standing.caller.identity.expiresAt <= soon) void this.#renew(standing);
+  }
+
+  #identify(shown: Shown, call: ServerInterceptingCallInterface, admit: (identity: Identity) => void): void {
+    try {
+      const identity = this.#options.authenticator.identify(shown);
+      if (!(identity instanceof Promise)) admit(identity);
+      else identity.then(admit).catch((error: unknown) => this.#refuse(call, error));
+    } catch (error) {
+      this.#refuse(call, error);
+    }
+  }
+
+  async #renew(standing: Standing): Promise<void> {
+    const { call, shown, caller } = standing;
+    if (standing.renewing) return;
+    standing.renewing = true;
+    try {
+      const identity = await this.#options.authenticator.identify(shown);
+      if (identity.name !== caller.identity.name)
+        throw new AgentError(
+          'EC_UNAUTHENTICATED',
+          'what the stream was opened with is somebody else’s by now',
+        );
+      caller.renewed(identity);
+      caller.checkAgain();
+    } catch (error) {
+      const unavailable = error instanceof AgentError && error.code === 'EC_AUTH_UNAVAILABLE';
+      if (unavailable && caller.identity.expiresAt > this.#options.now()) return;
+      this.#standing.delete(standing);
+      this.#refuse(call, error);
+    } finally {
+      standing.renewing = false;
+    }
+  }
+
+  #refuse(call: ServerInterceptingCallInterface, error: unknown): void {
+    const { code, details, metadata } = toServiceError(error);
+    const unavailable = error instanceof AgentError && error.code === 'EC_AUTH_UNAVAILABLE';
+    this.refusals[unavailable ? 'unavailable' : 'unauthenticated'] += 1;
+    call.sendStatus({ code, details, metadata });
+  }
+
+  #shownBy(call: ServerInterceptingCallInterface, metadata: Metadata): Shown {
+    const values = metadata.get('authorization');
+    // So that no log or trace behind this can tell it.
+    metadata.remove('authorization');
+    return {
+      authorization: values.length === 0 ? undefined : values.map(String).join(' and '),
+      certificate: this.#options.certificates ? this.#certificateOf(call) : undefined,
+    };
+  }
+
+  /** Node describes a certificate anew for whoever asks; it is the same for as long as a connection stands. */
+  #certificateOf(call: ServerInterceptingCallInterface): Certificate | undefined {
+    // Not in grpc-js' types; without it, each call is described anew.
+    const session: unknown = Reflect.get(Object(Reflect.get(call, 'stream')), 'session');
+    const key = typeof session === 'object' && session !== null ? session : undefined;
+    const known = key === undefined ? undefined : this.#ofSessions.get(key);
+    if (known !== undefined) return known;
+    // Only of a peer that TLS has verified.
+    const { sslPeerCertificate: peer } = call.getAuthContext();
+    const certificate = peer === undefined ? undefined : certificateOf(peer);
+    if (key !== undefined && certificate !== undefined) this.#ofSessions.set(key, certificate);
+    return certificate;
+  }
+}

@@ -194,7 +194,7 @@ export class Agent {
     this.#outbox = new Outbox({
       maxItems: config.outbox.maxItems,
       maxBytes: config.outbox.maxBytes,
-      send: (part) => this.#l2.change(part),
+      send: env.tracing?.queued(this.#l2) ?? ((part) => this.#l2.change(part)),
       log,
       random,
       now,
@@ -240,7 +240,7 @@ export class Agent {
     });
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
-    const metrics = buildMetrics(this.#sources, this.registry);
+    const metrics = buildMetrics(this.#sources, this.registry, env.tracing !== undefined);
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
@@ -259,7 +259,7 @@ export class Agent {
       guard: this.#security.guard,
       log,
     });
-    env.tracing?.addMetrics(this.registry);
+    env.tracing?.addMetrics(this.registry, metrics.calls);
     this.#http = new HttpServer({
       address: config.httpAddress,
       routes: agentRoutes({
@@ -433,6 +433,7 @@ export class Agent {
       ttl: this.#ttl,
       propagation: this.#propagation,
       propagationMetric: propagation,
+      tracing: this.#env.tracing,
       log: this.#env.log,
     });
   }
@@ -475,6 +476,7 @@ export class Agent {
       confirmations: this.#confirmations,
       l2: this.#l2,
       ttl: this.#ttl,
+      traceparent: this.#env.tracing?.traceparent,
       wallClock: this.#env.wallClock,
     });
   }
@@ -512,6 +514,7 @@ export class Agent {
       pressure: this.#size.pressure,
       warmUp: this.#warmUp,
       memoryUses: this.#memory,
+      wallClock: this.#env.wallClock,
       connections: this.#connections,
       propagation: this.#propagation,
       monitor: this.#monitor,

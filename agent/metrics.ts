@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Histogram, type Registry } from 'prom-client';
 import { analyticsMetrics } from './analytics/metrics.ts';
 import { ratioOf } from './memory/pressure.ts';
-import { CallDurations } from './metrics/call-durations.ts';
+import { CallDurations, type TraceIds } from './metrics/call-durations.ts';
 import { Declarations } from './metrics/declarations.ts';
 import { eventMetrics } from './metrics/events.ts';
 import { lookupMetrics } from './metrics/lookups.ts';
@@ -11,12 +11,13 @@ import { healthOf } from './stats.ts';
 
 /** What is observed as it happens; everything else is read from the parts when it is scraped. */
 export interface ObservedMetrics {
-  readonly propagation: Histogram;
+  /** @param trace of which the observation becomes an exemplar */
+  readonly propagation: (seconds: number, trace: TraceIds | undefined) => void;
   readonly calls: CallDurations;
 }
 
 /** Prometheus registry of an agent. docs/reference/metrics.md is made from it. */
-export function buildMetrics(sources: StatsSources, registry: Registry): ObservedMetrics {
+export function buildMetrics(sources: StatsSources, registry: Registry, exemplars: boolean): ObservedMetrics {
   collectDefaultMetrics({ register: registry });
   const declare = new Declarations(registry);
   identityMetrics(sources, declare);
@@ -30,9 +31,18 @@ export function buildMetrics(sources: StatsSources, registry: Registry): Observe
     help: 'From an event in the log to its being applied here, by Redis’ clock as this agent estimates it.',
     // Half a second and two are what the alerts ask about.
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10],
-    registers: [registry],
+    registers: [],
+    enableExemplars: exemplars,
   });
-  return { propagation, calls: new CallDurations(registry) };
+  // Afterwards, because the library has exemplars in registries of OpenMetrics alone; which form is written is decided
+  // for each scrape: see http/exposition.ts.
+  registry.registerMetric(propagation);
+  return {
+    propagation: exemplars
+      ? (value, trace) => propagation.observe({ value, ...(trace && { exemplarLabels: { ...trace } }) })
+      : (value) => propagation.observe(value),
+    calls: new CallDurations(registry),
+  };
 }
 
 function identityMetrics(sources: StatsSources, declare: Declarations): void {

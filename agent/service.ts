@@ -35,6 +35,8 @@ export interface ServiceOptions {
   readonly ttl: AdaptiveTtl;
   /** Milliseconds since 1970, for the timestamps that people read. */
   readonly wallClock: () => number;
+  /** The span that is answered now, where its trace is sampled; without it nothing is traced. */
+  readonly traceparent?: (() => string | undefined) | undefined;
 }
 
 interface LookUpOptions {
@@ -245,8 +247,8 @@ export class Service {
   }
 
   #event(fields: EventFields) {
-    const { nodeId, wallClock } = this.#options;
-    return completeEvent(fields, { nodeId, wallClock });
+    const { nodeId, wallClock, traceparent } = this.#options;
+    return completeEvent(fields, { nodeId, wallClock, traceparent: traceparent?.() });
   }
 
   /** Namespaces that list an event type. @throws InvalidInputError where none does: it would change nothing. */

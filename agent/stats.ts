@@ -41,6 +41,8 @@ export interface StatsSources {
   readonly monitor: Pick<RedisMonitor, 'memory' | 'masters' | 'problems' | 'usage' | 'failuresPerMinute'>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Milliseconds since 1970, as this node has it. */
+  readonly wallClock: () => number;
   readonly startedAt: number;
   readonly eventsApplied: () => number;
   readonly audit: Audit;
@@ -110,6 +112,7 @@ export function collectStats(sources: StatsSources, { top }: StatsRequest = { to
     redis: redisStats(sources),
     audit: { reads: sources.audit.reads, violations: sources.audit.violationCount },
     configHash: sources.configHash(),
+    memory: sources.memoryUses().map(toMemoryUse),
     analytics: analyticsStats(sources, Math.min(top, MAX_TOP)),
     namespaces: namespaces.map((rules) => ({
       name: rules.name,
@@ -127,6 +130,11 @@ export function collectStats(sources: StatsSources, { top }: StatsRequest = { to
       l2Evictions: monitor.usage.get(rules.name)?.evictions ?? 0,
     })),
   };
+}
+
+/** A share of V8's limit is no whole number, and nothing else may travel. */
+function toMemoryUse({ name, usedBytes, limitBytes }: MemoryUse): StatsResponse['memory'][number] {
+  return { name, usedBytes: Math.round(usedBytes), limitBytes: Math.round(limitBytes) };
 }
 
 function ttlStats({ ttl }: StatsSources, { name, adaptiveTtl }: Namespace): NamespaceStats['adaptiveTtl'] {
@@ -156,6 +164,7 @@ function eventStats({
   l1,
   propagation,
   eventsApplied,
+  config,
 }: StatsSources): NonNullable<StatsResponse['events']> {
   return {
     processed: eventsApplied(),
@@ -169,6 +178,11 @@ function eventStats({
     lastEventAgeMs: Math.floor(feed.lastEventAgeMs ?? 0),
     propagationP50Ms: propagation.percentile(0.5),
     propagationP99Ms: propagation.percentile(0.99),
+    partitions: config().eventDriven ? feed.partitions.length : 0,
+    partitionsLeased: config().eventDriven ? feed.leased : 0,
+    leasesLost: feed.counters.leasesLost,
+    subscriptionsLost: feed.counters.subscriptionsLost,
+    outboxAgeMs: Math.round(outbox.oldestAgeMs),
   };
 }
 
@@ -177,8 +191,10 @@ function redisStats({
   feed,
   monitor,
   config,
+  wallClock,
 }: StatsSources): NonNullable<StatsResponse['redis']> {
   const { memory: used, problems, failuresPerMinute } = monitor;
+  const { nowMs, roundTripMs } = feed.clock;
   return {
     connected: connections.connected,
     pubsubActive: feed.subscribed === feed.partitions.length,
@@ -187,5 +203,7 @@ function redisStats({
     connectionFailuresPerMinute: failuresPerMinute,
     mode: config().redis.mode,
     problems: problems.map(describeProblem),
+    roundTripMs: roundTripMs ?? 0,
+    clockOffsetMs: nowMs === undefined ? 0 : Math.round(nowMs - wallClock()),
   };
 }

@@ -413,6 +413,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     l1,
     namespaces,
     redis,
+    tracing,
   } = tier.spec;
   const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
   return {
@@ -425,5 +426,6 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     l1,
     namespaces,
     redis: redisFields,
+    ...(tracing === undefined ? {} : { tracing }),
   };
 }

@@ -19,6 +19,11 @@ export const eventIdText = z
     'must be 1 to 128 of A-Z, a-z, 0-9, ".", "_", ":" and "-", such as a UUID',
   );
 
+/** W3C Trace Context of version 00, which is what an agent writes. */
+const traceparentText = z
+  .string()
+  .regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/, 'must be a traceparent of W3C Trace Context');
+
 /** What an event says; {@link loggedEventSchema} adds what the log gives it. */
 const eventFields = {
   event_id: eventIdText,
@@ -34,7 +39,11 @@ const eventFields = {
   reason: z.string().max(1024).optional(),
 };
 
-export const eventSchema = z.object(eventFields);
+export const eventSchema = z.object({
+  ...eventFields,
+  /** The span that made the change, where its trace is sampled. */
+  traceparent: traceparentText.optional(),
+});
 export type CacheEvent = z.infer<typeof eventSchema>;
 
 const streamId = z.string().regex(/^[0-9]+-[0-9]+$/);
@@ -53,6 +62,8 @@ export const loggedEventSchema = z.object({
   logged_at_us: z.number(),
   /** Agent that waits to hear that this was applied, if any. */
   confirm: z.string().max(253).optional(),
+  /** A wrong one is no reason to lose the event that it came with. */
+  traceparent: traceparentText.optional().catch(undefined),
   /**
    * What a put wrote, where its namespace has it travel along. Only on the channel: in the log it would take room for as
    * long as the log reaches back, and a replay has nobody waiting.

@@ -1,6 +1,6 @@
 /** What an agent asks of Redis, and nothing else: docs/security.md and examples/compose are checked against it. */
 export const REDIS_COMMANDS = [
-  ...['ping', 'info', 'select', 'time', 'wait', 'client|setname', 'readonly'],
+  ...['ping', 'info', 'select', 'time', 'wait', 'client|setname', 'readonly', 'readwrite'],
   ...['cluster|slots', 'cluster|info'],
   ...['eval', 'evalsha', 'get', 'getrange', 'set', 'strlen', 'pttl', 'expire', 'unlink'],
   ...['object|freq', 'object|idletime'],

@@ -4,6 +4,7 @@ import { checkNamespaces, DEFAULT_NAMESPACES, namespaceSchema } from './namespac
 import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
 import { checkDeployment, deploymentFields, secretKeyRefSchema } from './tier-deployment.ts';
+import { tracingSchema } from './tracing.ts';
 
 export const API_GROUP = 'edgecache.dev';
 export const API_VERSION = 'edgecache.dev/v1alpha1';
@@ -120,6 +121,9 @@ const tierFields = z.strictObject({
   l1: l1Schema.prefault({}).describe('The agents’ memory.'),
   namespaces: namespaces.default([...DEFAULT_NAMESPACES]),
   redis: redisSchema.extend(redisSecretFields).describe('The shared L2.'),
+  tracing: tracingSchema
+    .optional()
+    .describe('OpenTelemetry traces of the agents: off without an endpoint. A change rolls the pods.'),
   ...deploymentFields,
 });
 

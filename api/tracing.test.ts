@@ -77,7 +77,16 @@ describe('configuration of traces', () => {
     expect(TRACING_VARIABLES).toHaveProperty(name);
   });
 
-  it('refuses an endpoint that is no URL', () => {
-    expect(() => resolve({ tracing: { endpoint: 'collector' } })).toThrow(/tracing.endpoint/);
+  it.each([
+    'collector',
+    'collector:4318',
+    'http://collector:70000',
+    'http://a b:1',
+    'http://c:1/?q',
+    'ftp://c:1',
+  ])('refuses the endpoint %s, which is no URL of HTTP', (endpoint) => {
+    expect(() => resolve({ tracing: { endpoint } })).toThrow(/tracing.endpoint/);
+    const variables = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint };
+    expect(() => resolve({}, variables)).toThrow(/OTEL_EXPORTER_OTLP_TRACES_ENDPOINT/);
   });
 });

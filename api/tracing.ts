@@ -9,7 +9,9 @@ import type { InputProblem } from './errors.ts';
 /** Share of the traces that an agent begins by itself: a busy one answers 100,000 lookups a second. */
 const DEFAULT_RATIO = 0.01;
 
-const HTTP_URL = /^https?:\/\/[^\s/?#]+(\/[^\s?#]*)?$/;
+const HTTP_URL = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(\/[^\s?#]*)?$/;
+/** What has the form and is no URL all the same has, say, a port of 70000. */
+const isHttpUrl = (text: string) => HTTP_URL.test(text) && URL.canParse(text);
 const URL_RULE =
   'must be the URL of an OTLP receiver over HTTP, such as http://otel-collector.monitoring.svc:4318';
 
@@ -18,6 +20,7 @@ export const tracingSchema = z.strictObject({
     .string()
     .max(1024)
     .regex(HTTP_URL, URL_RULE)
+    .refine(isHttpUrl, URL_RULE)
     .optional()
     .describe(
       'OTLP receiver over HTTP that traces are sent to; /v1/traces is added. Left out: nothing is traced.',
@@ -42,6 +45,12 @@ export interface TracingConfig {
   readonly serviceName: string;
   /** Of the process, beside its node, region and tier. */
   readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** Port that spans are sent to. */
+export function tracingPort(endpoint: string): number {
+  const { port, protocol } = new URL(endpoint);
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -101,8 +110,8 @@ function exporterIsOff(of: Read, problem: Problem): boolean {
 function urlOf(endpoint: string | undefined, of: Read, problem: Problem): string | undefined {
   const whole = of('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT');
   const base = of('OTEL_EXPORTER_OTLP_ENDPOINT');
-  if (whole !== undefined && !HTTP_URL.test(whole)) problem('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', URL_RULE);
-  if (base !== undefined && !HTTP_URL.test(base)) problem('OTEL_EXPORTER_OTLP_ENDPOINT', URL_RULE);
+  if (whole !== undefined && !isHttpUrl(whole)) problem('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', URL_RULE);
+  if (base !== undefined && !isHttpUrl(base)) problem('OTEL_EXPORTER_OTLP_ENDPOINT', URL_RULE);
   if (whole !== undefined) return whole;
   const chosen = base ?? endpoint;
   return chosen === undefined ? undefined : `${chosen.replace(/\/+$/, '')}/v1/traces`;

@@ -11,6 +11,7 @@ import { fleet, footprint } from './groups/fleet.ts';
 import { batch, socket, stream } from './groups/lookups.ts';
 import { near } from './groups/near.ts';
 import { restart } from './groups/restart.ts';
+import { tracing } from './groups/tracing.ts';
 import { ttl } from './groups/ttl.ts';
 import { unary } from './groups/unary.ts';
 import { type Group, type Row, ratioOf, toCells } from './row.ts';
@@ -26,6 +27,7 @@ const GROUPS: readonly Group[] = [
   writes,
   churn,
   ttl,
+  tracing,
   restart,
   fleet,
   footprint,

@@ -1,7 +1,7 @@
 /** One line of the bench: a figure of ours, with a peer's of the same run where there is one. */
 export interface Row {
   readonly what: string;
-  readonly unit: 'per second' | 'ms' | 'MB' | 'share' | 'percent' | 'reads';
+  readonly unit: 'per second' | 'ms' | 'µs' | 'MB' | 'share' | 'percent' | 'reads';
   readonly ours: number;
   readonly peer?: { readonly name: string; readonly value: number };
   /** What was promised, and whether it holds. */
@@ -49,5 +49,5 @@ export function show(value: number, unit: Row['unit']): string {
   if (unit === 'per second') return `${Math.round(value).toLocaleString('en-US')}/s`;
   if (unit === 'share') return `${Math.round(value * 100)} % of a core`;
   if (unit === 'percent') return `${value.toFixed(1)} %`;
-  return `${value.toFixed(unit === 'ms' || unit === 'reads' ? 2 : 0)} ${unit}`;
+  return `${value.toFixed(unit === 'ms' || unit === 'µs' || unit === 'reads' ? 2 : 0)} ${unit}`;
 }

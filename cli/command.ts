@@ -59,6 +59,8 @@ export interface Command {
   readonly summary: string;
   readonly details?: string;
   readonly options: Options;
+  /** Words that may stand behind the name, where there are only so many. */
+  readonly completes?: readonly string[];
   readonly examples: readonly string[];
   /** How many words may stand behind the name. */
   readonly words: readonly [number, number];

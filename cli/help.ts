@@ -1,13 +1,15 @@
 import type { Command, Options } from './command.ts';
 
 const WIDTH = 30;
+/** Longest line, where words allow. */
+const LINE = 110;
 
 /** Options that every command has. */
 export const COMMON_OPTIONS: Options = {
   json: { type: 'boolean', help: 'one JSON object a line, for programs' },
   'no-color': {
     type: 'boolean',
-    help: 'no colours (NO_COLOR does the same); none without a terminal anyway',
+    help: 'no colours, as with NO_COLOR; without a terminal there are none but with FORCE_COLOR',
   },
   help: { type: 'boolean', short: 'h', help: 'this text' },
 };
@@ -19,7 +21,7 @@ export function helpOfAll(commands: readonly Command[]): string {
     'Asks the agents of an Edge Cache: those of the cluster that the kubeconfig names, or those that --address names.',
     '',
     ...commands.map(
-      ({ name, usage, summary }) => `  ${`${name} ${usage}`.trimEnd().padEnd(WIDTH)}${summary}`,
+      ({ name, usage, summary }) => `  ${hang(`${name} ${usage}`.trimEnd().padEnd(WIDTH), summary)}`,
     ),
     '',
     '"edgecache COMMAND --help" says more, with examples.',
@@ -32,14 +34,17 @@ export function helpOf({ name, usage, summary, details, options, examples }: Com
   return [
     `Usage: edgecache ${`${name} ${usage}`.trimEnd()} [OPTION...]`,
     '',
-    `${summary[0]?.toUpperCase()}${summary.slice(1)}.${details === undefined ? '' : ` ${details}`}`,
+    ...wrap(
+      `${summary[0]?.toUpperCase()}${summary.slice(1)}.${details === undefined ? '' : ` ${details}`}`,
+      LINE,
+    ),
     '',
     ...Object.entries({ ...options, ...COMMON_OPTIONS }).map(([long, { short, value, help }]) => {
       const names = `${short === undefined ? '    ' : `-${short}, `}--${long}${value === undefined ? '' : ` ${value}`}`;
       // A long name gets its text on a line of its own.
       return names.length < WIDTH
-        ? `  ${names.padEnd(WIDTH)}${help}`
-        : `  ${names}\n  ${' '.repeat(WIDTH)}${help}`;
+        ? `  ${hang(names.padEnd(WIDTH), help)}`
+        : `  ${names}\n  ${hang(' '.repeat(WIDTH), help)}`;
     }),
     '',
     'Examples:',
@@ -51,3 +56,20 @@ export function helpOf({ name, usage, summary, details, options, examples }: Com
 
 const EXIT_CODES =
   'Exit codes: 0 well, 1 failed, 2 wrong arguments, 4 no such entry, 5 cannot tell (Redis away), 130 after Ctrl-C.';
+
+/** A text beside a name of WIDTH, its further lines below its first. */
+function hang(name: string, text: string): string {
+  return `${name}${wrap(text, LINE - WIDTH - 2).join(`\n  ${' '.repeat(WIDTH)}`)}`;
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

@@ -37,6 +37,8 @@ describe('edgecache', () => {
       'top',
       'tiers',
       'doctor',
+      'bench',
+      'completion',
     ]) {
       expect(all.out).toContain(`  ${name}`);
       const one = await edgecache([name, '--help']);
@@ -49,7 +51,8 @@ describe('edgecache', () => {
   });
 
   it.each([
-    [['gte', 'a', 'b'], 'no such command'],
+    [['gte', 'a', 'b'], 'no such command; did you mean "edgecache get"?'],
+    [['frobnicate'], 'no such command; see "edgecache --help"'],
     [['get', 'ns'], '1 words given, expected: edgecache get NAMESPACE KEY'],
     [['get', 'ns', 'k', '--colour'], "Unknown option '--colour'"],
     [['put', 'ns', 'k', 'free'], 'the value is no JSON'],
@@ -243,12 +246,46 @@ describe('a fleet', () => {
   });
 });
 
-it('completes in three shells', async () => {
-  for (const shell of ['bash', 'zsh', 'fish']) {
-    const { code, out } = await edgecache(['completion', shell]);
-    expect(code).toBe(0);
-    expect(out).toContain('invalidate');
-  }
+describe('colours', () => {
+  const isColored = async (setting: Setting, ...more: string[]) =>
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control sequences
+    /\u001b\[/.test((await edgecache(['health', ...more], setting)).out);
+
+  it('are for terminals, unless somebody says otherwise', async () => {
+    expect(await isColored({ isTerminal: true })).toBe(true);
+    expect(await isColored({ isTerminal: false })).toBe(false);
+    expect(await isColored({ isTerminal: true, env: { NO_COLOR: '1' } })).toBe(false);
+    // An empty one is none: https://no-color.org
+    expect(await isColored({ isTerminal: true, env: { NO_COLOR: '' } })).toBe(true);
+    expect(await isColored({ isTerminal: false, env: { FORCE_COLOR: '1' } })).toBe(true);
+    expect(await isColored({ isTerminal: true, env: { FORCE_COLOR: '0' } })).toBe(false);
+    expect(await isColored({ isTerminal: false, env: { FORCE_COLOR: '1' } }, '--no-color')).toBe(false);
+  });
+
+  it('are never in JSON', async () => {
+    expect(await isColored({ isTerminal: true, env: { FORCE_COLOR: '1' } }, '--json')).toBe(false);
+  });
+});
+
+describe('without an agent', () => {
+  const nobody = ['--address', '127.0.0.1:1', '--timeout', '300ms'];
+
+  it.each([['get', 'ns', 'k'], ['watch'], ['bench', 'ns']])(
+    '%s says where it looked, and how to name another',
+    async (...args) => {
+      const { code, err } = await edgecache([...args, ...nobody]);
+      expect(code).toBe(1);
+      expect(err).toContain(`edgecache ${args[0]}: no agent answers (127.0.0.1:1)`);
+      expect(err).toContain('Name agents with --address or EDGECACHE_ADDRESS');
+    },
+  );
+
+  it('the doctor does not say that all is well', async () => {
+    const { code, out } = await edgecache(['doctor', ...nobody]);
+    expect(code).toBe(1);
+    expect(out).toContain('stale data: cannot tell');
+    expect(out).not.toContain('nothing found');
+  });
 });
 
 it('ends a live command on Ctrl-C with its exit code', async () => {

@@ -1,14 +1,15 @@
 import { parseArgs } from 'node:util';
-import { EdgeCacheError } from '../client/errors.ts';
+import { AgentUnavailableError, EdgeCacheError } from '../client/errors.ts';
 import type { Agents } from './agents.ts';
 import { CliError, type Command, EXIT, Given, toParseArgs, usageError } from './command.ts';
 import { bench } from './commands/bench.ts';
-import { completionOf } from './commands/completion.ts';
+import { completionOf, kubectlCompletion } from './commands/completion.ts';
 import { doctor } from './commands/doctor.ts';
 import { health, stats, tiers } from './commands/fleet.ts';
 import { get, invalidate, publish, put } from './commands/lookups.ts';
 import { top } from './commands/top.ts';
 import { watch } from './commands/watch.ts';
+import { nearestOf } from './complete.ts';
 import { findAgents } from './find-agents.ts';
 import { COMMON_OPTIONS, helpOf, helpOfAll } from './help.ts';
 import { Screen, type ScreenOptions } from './screen.ts';
@@ -40,6 +41,12 @@ const COMMANDS: readonly Command[] = [
   completionOf(() => COMMANDS),
 ];
 
+const WHERE_TO_LOOK =
+  'Name agents with --address or EDGECACHE_ADDRESS, or a cluster with KUBECONFIG or --context; "edgecache health" says which of them answer.';
+
+/** How kubectl_complete-edgecache asks; not for people. */
+const COMPLETE = '__complete';
+
 /** Runs one command. @returns the exit code; never throws */
 export async function run(process: CliProcess): Promise<number> {
   const { args, err, signal } = process;
@@ -48,6 +55,7 @@ export async function run(process: CliProcess): Promise<number> {
   } catch (error) {
     if (signal.aborted) return EXIT.interrupted;
     err.write(`edgecache ${args[0] ?? ''}: ${error instanceof Error ? error.message : String(error)}\n`);
+    if (error instanceof AgentUnavailableError) err.write(`${WHERE_TO_LOOK}\n`);
     if (error instanceof CliError) return error.exitCode;
     // Anything else than what an agent said is a mistake of this program: its place helps to mend it.
     if (!(error instanceof EdgeCacheError) && error instanceof Error) err.write(`${error.stack}\n`);
@@ -67,15 +75,19 @@ async function dispatch(process: CliProcess): Promise<number> {
     out.write(`${version}\n`);
     return EXIT.ok;
   }
+  if (name === COMPLETE) {
+    out.write(kubectlCompletion(COMMANDS, rest));
+    return EXIT.ok;
+  }
   const command = COMMANDS.find((one) => one.name === name);
-  if (command === undefined) throw usageError(`there is no such command; see "edgecache --help"`);
+  if (command === undefined) throw usageError(unknownCommand(name));
   const given = parse(command, rest);
   if (given.flag('help')) {
     out.write(`${helpOf(command)}\n`);
     return EXIT.ok;
   }
   checkWords(command, given);
-  const color = !given.flag('no-color') && env['NO_COLOR'] === undefined;
+  const color = !given.flag('no-color') && wantsColor(env, out.isTTY === true);
   const screen = new Screen({ out, err, json: given.flag('json'), color });
   let agents: Promise<Agents> | undefined;
   const find = () => {
@@ -88,6 +100,20 @@ async function dispatch(process: CliProcess): Promise<number> {
   } finally {
     (await agents?.catch(() => undefined))?.close();
   }
+}
+
+/** On a terminal, unless NO_COLOR says no (https://no-color.org); elsewhere if FORCE_COLOR says so. */
+function wantsColor(env: CliProcess['env'], isTerminal: boolean): boolean {
+  if ((env['NO_COLOR'] ?? '') !== '') return false;
+  const forced = env['FORCE_COLOR'] ?? '';
+  if (forced === '0' || forced === 'false') return false;
+  return isTerminal || forced !== '';
+}
+
+function unknownCommand(name: string): string {
+  const meant = nearestOf(COMMANDS, name);
+  const hint = meant === undefined ? '' : `; did you mean "edgecache ${meant}"?`;
+  return `there is no such command${hint}; see "edgecache --help"`;
 }
 
 /** @throws CliError */

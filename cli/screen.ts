@@ -7,6 +7,7 @@ export interface ScreenOptions {
   readonly err: NodeJS.WritableStream;
   /** Machine-readable output is wanted. */
   readonly json: boolean;
+  /** Whether there shall be colours; who decides it knows whether this is a terminal. */
   readonly color: boolean;
 }
 
@@ -23,7 +24,7 @@ export class Screen {
     this.#err = err;
     this.json = json;
     this.isTerminal = out.isTTY === true;
-    this.#color = color && this.isTerminal;
+    this.#color = color;
   }
 
   print(line = ''): void {

@@ -75,12 +75,11 @@ export class AgentLink {
     this.#client.close();
   }
 
-  stream<Request, Response>({
-    path,
-    requestSerialize,
-    responseDeserialize,
-  }: MethodDefinition<Request, Response>): ClientDuplexStream<Request, Response> {
-    const metadata = this.#access.with(NO_METADATA);
+  stream<Request, Response>(
+    { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
+    own: Metadata = NO_METADATA,
+  ): ClientDuplexStream<Request, Response> {
+    const metadata = this.#access.with(own);
     return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   }
 

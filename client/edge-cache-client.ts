@@ -98,6 +98,7 @@ export class EdgeCacheClient {
         now,
         maxBatch: Math.min(maxBatch, MAX_BATCH),
         maxWaiting,
+        trace,
       });
     }
     if (options.near !== undefined) {

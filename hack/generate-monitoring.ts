@@ -4,12 +4,13 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { alertsFile } from './monitoring/alerts.ts';
+import { dashboardFiles } from './monitoring/dashboards.ts';
 
 const ROOT = new URL('../', import.meta.url);
 
 /** Text of each file, as it should be. */
 export function monitoringFiles(): Map<string, string> {
-  return new Map([['charts/edgecache/files/alerts.yaml', alertsFile()]]);
+  return new Map([['charts/edgecache/files/alerts.yaml', alertsFile()], ...dashboardFiles()]);
 }
 
 /** Files that are not as they should be. */

@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { Histogram } from 'prom-client';
 import type { LoggedEvent } from '../../api/event.ts';
 import type { Namespace } from '../../api/namespace.ts';
 import type { Analytics } from '../analytics/analytics.ts';
@@ -9,7 +8,9 @@ import type { Reader } from '../cache/reader.ts';
 import type { Confirmations } from '../change/confirmations.ts';
 import { messageOf } from '../errors.ts';
 import type { L2 } from '../l2/l2.ts';
+import type { ObservedMetrics } from '../metrics.ts';
 import type { RecentDurations } from '../propagation.ts';
+import type { AgentTracing } from '../tracing/agent-tracing.ts';
 import type { AdaptiveTtl } from '../ttl/adaptive-ttl.ts';
 import type { WarmUp } from '../warmup/warm-up.ts';
 import type { Watchers } from '../watch/watchers.ts';
@@ -34,7 +35,9 @@ export interface EventPathParts {
   readonly ttl: AdaptiveTtl;
   readonly propagation: RecentDurations;
   /** The same as a metric, in seconds. */
-  readonly propagationMetric: Histogram;
+  readonly propagationMetric: ObservedMetrics['propagation'];
+  /** Undefined: nothing is traced. */
+  readonly tracing: AgentTracing | undefined;
   readonly log: Logger;
 }
 
@@ -83,9 +86,18 @@ export class EventPath {
       if (rules !== undefined) ttl.noteChange(rules, event);
       watchers.invalidated({ namespace, keys, tags, version, eventId });
     }
+    const trace =
+      event.traceparent === undefined
+        ? undefined
+        : this.#parts.tracing?.applied(event, {
+            partition: partition.index,
+            namespaces,
+            ageMs,
+            dropped: l1.invalidations - before,
+          });
     if (ageMs === undefined) return;
     this.#parts.propagation.add(ageMs);
-    this.#parts.propagationMetric.observe(ageMs / 1000);
+    this.#parts.propagationMetric(ageMs / 1000, trace);
   }
 
   /** Events of a partition were lost: all that memory has of it may be old. */

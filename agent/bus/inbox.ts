@@ -187,10 +187,13 @@ export class Inbox {
   }
 }
 
-/** What makes two waiting invalidations equal; nothing for those that somebody waits for or that name more than a key. */
+/**
+ * What makes two waiting invalidations equal; nothing for those that somebody waits for or that name more than a key, nor
+ * for one of a trace, which tells when each agent applied this very one.
+ */
 function mergeScope({ event, namespaces }: InboxItem): string | undefined {
-  const { keys, tags, confirm } = event;
-  if (confirm !== undefined || namespaces.length !== 1 || keys.length !== 1 || tags.length > 0)
-    return undefined;
+  const { keys, tags, confirm, traceparent } = event;
+  if (confirm !== undefined || traceparent !== undefined) return undefined;
+  if (namespaces.length !== 1 || keys.length !== 1 || tags.length > 0) return undefined;
   return `${namespaces[0]}:${keys[0]}`;
 }

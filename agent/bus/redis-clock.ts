@@ -15,6 +15,16 @@ export class RedisClock {
     this.#now = now;
   }
 
+  /** The shortest round trip of late, in milliseconds; undefined before the first. */
+  get roundTripMs(): number | undefined {
+    return this.#offsetMs === undefined ? undefined : this.#roundTripMs;
+  }
+
+  /** What Redis' clock says now, in milliseconds since 1970; undefined before the first sample. */
+  get nowMs(): number | undefined {
+    return this.#offsetMs === undefined ? undefined : this.#now() + this.#offsetMs;
+  }
+
   /** Takes a reading of Redis' clock that was asked for and answered at these monotonic times. */
   observe(redisUs: number, askedAt: number, answeredAt: number): void {
     const roundTripMs = answeredAt - askedAt;

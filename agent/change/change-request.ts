@@ -22,6 +22,8 @@ export interface EventDefaults {
   readonly nodeId: string;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
+  /** The span that makes the change, where its trace is sampled. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Checks an event and fills in what its sender left out. @throws InvalidInputError */
@@ -39,6 +41,7 @@ export function completeEvent(fields: EventFields, defaults: EventDefaults): Cac
       keys: [...new Set(fields.keys)],
       tags: [...new Set(fields.tags)],
       ...(fields.reason === '' ? {} : { reason: fields.reason }),
+      ...(defaults.traceparent === undefined ? {} : { traceparent: defaults.traceparent }),
     },
     'event',
   );

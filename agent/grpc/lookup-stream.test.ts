@@ -40,7 +40,7 @@ class FakeCall implements LookupCall {
 
 function aBatch(id: number, keys: string[] = ['k'], split = false): BatchGetRequest {
   const items = keys.map((key) => ({ namespace: 'ns', key, minToken: '', wantLease: false }));
-  return { id, items, split, wantTags: false, refreshBelowMs: 0 };
+  return { id, items, split, wantTags: false, refreshBelowMs: 0, traces: undefined };
 }
 
 const hit = (version: string): Answer => ({ ...miss('', 0), found: true, version });

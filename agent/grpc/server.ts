@@ -171,7 +171,7 @@ export class GrpcServer {
   }
 
   #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
-    const { service, log, guard } = this.#options;
+    const { service, log, guard, tracing } = this.#options;
     const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     const refuse = (error: unknown) => {
@@ -179,15 +179,16 @@ export class GrpcServer {
         log.error({ error: messageOf(error) }, 'a lookup failed for no reason of its caller’s');
       return toRefusal(error);
     };
+    const answer: LookupStreamOptions['answer'] = ({ items, wantTags, refreshBelowMs }) =>
+      service.lookUp(items, {
+        wantTags,
+        refreshBelowMs,
+        caller,
+        refuse: (error) => refused(refuse(error)),
+      });
     const stream = new LookupStream(call, {
       turns: this.#turns,
-      answer: ({ items, wantTags, refreshBelowMs }) =>
-        service.lookUp(items, {
-          wantTags,
-          refreshBelowMs,
-          caller,
-          refuse: (error) => refused(refuse(error)),
-        }),
+      answer: tracing?.lookups(call.metadata, answer) ?? answer,
       refusal: refuse,
       ...this.#recording,
       closed: () => this.#lookups.delete(stream),

@@ -8,12 +8,27 @@ const NAME = 'edgecache_call_duration_seconds';
 const HELP =
   'Calls of the gRPC port from their receipt to their answer, by method and outcome; each batch of a Lookup stream is one.';
 
+/** Labels of an exemplar, by the names that Grafana looks for. */
+export interface TraceIds {
+  readonly trace_id: string;
+  readonly span_id: string;
+}
+
+/** One observation of a trace, beside the counts of its bucket. */
+interface Exemplar {
+  readonly labelSet: TraceIds;
+  readonly value: number;
+  /** Seconds since 1970. */
+  readonly timestamp: number;
+}
+
 /** A line of what is scraped, as the registry of prom-client takes it. */
 interface Sample {
   readonly metricName: string;
   readonly labels: Readonly<Record<string, string | number>>;
   readonly sharedLabels: Readonly<Record<string, string>>;
   readonly value: number;
+  readonly exemplar?: Exemplar | undefined;
 }
 
 /** How long the calls of one method with one outcome took. */
@@ -21,6 +36,8 @@ class Durations {
   readonly counts = new Float64Array(BOUNDS.length);
   count = 0;
   sum = 0;
+  /** By bucket, the last beyond all bounds; nothing where no call was traced. */
+  exemplars: (Exemplar | undefined)[] | undefined;
 
   observe(seconds: number): void {
     this.count += 1;
@@ -69,6 +86,17 @@ export class CallDurations {
     };
   }
 
+  /** Makes an example of a traced call, which was observed as any other. */
+  exemplify(method: string, code: string, ms: number, labelSet: TraceIds): void {
+    const durations = this.#methods.get(method)?.get(code);
+    if (durations === undefined) return;
+    const value = ms / 1000;
+    const bucket = BOUNDS.findIndex((bound) => value <= bound);
+    durations.exemplars ??= new Array(BOUNDS.length + 1).fill(undefined);
+    const at = bucket === -1 ? BOUNDS.length : bucket;
+    durations.exemplars[at] = { labelSet, value, timestamp: Date.now() / 1000 };
+  }
+
   #samples(): Sample[] {
     const samples: Sample[] = [];
     for (const [method, outcomes] of this.#methods) {
@@ -81,15 +109,30 @@ export class CallDurations {
   }
 }
 
-function samplesOf({ counts, count, sum }: Durations, sharedLabels: Record<string, string>): Sample[] {
+function samplesOf(
+  { counts, count, sum, exemplars }: Durations,
+  sharedLabels: Record<string, string>,
+): Sample[] {
   let below = 0;
   const buckets = BOUNDS.map((le, i): Sample => {
     below += counts[i] ?? 0;
-    return { metricName: `${NAME}_bucket`, labels: { le }, sharedLabels, value: below };
+    return {
+      metricName: `${NAME}_bucket`,
+      labels: { le },
+      sharedLabels,
+      value: below,
+      exemplar: exemplars?.[i],
+    };
   });
   return [
     ...buckets,
-    { metricName: `${NAME}_bucket`, labels: { le: '+Inf' }, sharedLabels, value: count },
+    {
+      metricName: `${NAME}_bucket`,
+      labels: { le: '+Inf' },
+      sharedLabels,
+      value: count,
+      exemplar: exemplars?.[BOUNDS.length],
+    },
     { metricName: `${NAME}_sum`, labels: {}, sharedLabels, value: sum },
     { metricName: `${NAME}_count`, labels: {}, sharedLabels, value: count },
   ];

@@ -1,3 +1,5 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { Duplex } from 'node:stream';
 import {
   type Metadata,
   ServerInterceptingCall,
@@ -48,6 +50,9 @@ export class PortGuard {
   readonly #callers = new WeakMap<Metadata, Caller>();
   readonly #ofSessions = new WeakMap<object, Certificate>();
   readonly #standing = new Set<Standing>();
+  /** Streams that were answered with a refusal, since the last sweep and since the one before. */
+  #refused: ServerHttp2Stream[] = [];
+  #refusedBefore: ServerHttp2Stream[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PortGuardOptions) {
@@ -106,11 +111,22 @@ export class PortGuard {
     for (const standing of this.#standing) void this.#renew(standing);
   }
 
-  /** Makes sure again of those whose identity is about to end. */
+  /** Makes sure again of those whose identity is about to end, and closes what was refused. */
   sweep(): void {
+    this.#closeRefused();
     const soon = this.#options.now() + AHEAD_MS;
     for (const standing of this.#standing)
       if (standing.caller.identity.expiresAt <= soon) void this.#renew(standing);
+  }
+
+  /**
+   * What was refused stands, half closed, for as long as its client likes, and nobody reads what that has to say. It is reset
+   * only after its answer is surely sent, for a reset would overtake that.
+   */
+  #closeRefused(): void {
+    for (const stream of this.#refusedBefore) if (!stream.destroyed) stream.close();
+    this.#refusedBefore = this.#refused;
+    this.#refused = [];
   }
 
   #identify(shown: Shown, call: ServerInterceptingCallInterface, admit: (identity: Identity) => void): void {
@@ -151,6 +167,8 @@ export class PortGuard {
     const unavailable = error instanceof AgentError && error.code === 'EC_AUTH_UNAVAILABLE';
     this.refusals[unavailable ? 'unavailable' : 'unauthenticated'] += 1;
     call.sendStatus({ code, details, metadata });
+    const stream = http2StreamOf(call);
+    if (stream !== undefined) this.#refused.push(stream);
   }
 
   #shownBy(call: ServerInterceptingCallInterface, metadata: Metadata): Shown {
@@ -165,9 +183,7 @@ export class PortGuard {
 
   /** Node describes a certificate anew for whoever asks; it is the same for as long as a connection stands. */
   #certificateOf(call: ServerInterceptingCallInterface): Certificate | undefined {
-    // Not in grpc-js' types; without it, each call is described anew.
-    const session: unknown = Reflect.get(Object(Reflect.get(call, 'stream')), 'session');
-    const key = typeof session === 'object' && session !== null ? session : undefined;
+    const key = http2StreamOf(call)?.session;
     const known = key === undefined ? undefined : this.#ofSessions.get(key);
     if (known !== undefined) return known;
     // Only of a peer that TLS has verified.
@@ -176,4 +192,14 @@ export class PortGuard {
     if (key !== undefined && certificate !== undefined) this.#ofSessions.set(key, certificate);
     return certificate;
   }
+}
+
+/** Below a call is a stream of HTTP/2, which is not in grpc-js' types. */
+function http2StreamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream | undefined {
+  const stream: unknown = Reflect.get(call, 'stream');
+  return isHttp2Stream(stream) ? stream : undefined;
+}
+
+function isHttp2Stream(stream: unknown): stream is ServerHttp2Stream {
+  return stream instanceof Duplex && 'session' in stream && 'close' in stream;
 }

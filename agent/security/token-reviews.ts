@@ -35,6 +35,7 @@ const MAX_KNOWN = 10_000;
 const MAX_UNDER_WAY = 32;
 const PER_SECOND = 50;
 const BURST = 100;
+const QUIET_MS = 10_000;
 const MAX_TOKEN = 16 * 1024;
 const JWT = /^[\w-]+\.([\w-]+)\.[\w-]+$/;
 const SERVICE_ACCOUNT = /^system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})$/;
@@ -45,6 +46,7 @@ export class TokenReviews {
   readonly #options: TokenReviewsOptions;
   readonly #known = new Map<string, Known>();
   readonly #underWay = new Map<string, Promise<Known>>();
+  #quietUntil = Number.NEGATIVE_INFINITY;
   #allowance = BURST;
   #allowanceAt = 0;
 
@@ -82,13 +84,13 @@ export class TokenReviews {
   }
 
   async #ask(name: string, token: string): Promise<Known> {
-    const { review, log } = this.#options;
+    const { review } = this.#options;
     let user: ReviewedUser | undefined;
     try {
       user = await review(token);
     } catch (error) {
       this.counters.failed += 1;
-      log.warn({ error: messageOf(error) }, 'a ServiceAccount’s token could not be verified');
+      this.#warn(error);
       throw new AgentError(
         'EC_AUTH_UNAVAILABLE',
         'the token cannot be verified now: the Kubernetes API server does not answer as it should (see the agent’s log)',
@@ -99,6 +101,15 @@ export class TokenReviews {
     this.counters[known.identity === undefined ? 'no' : 'yes'] += 1;
     this.#remember(name, known);
     return known;
+  }
+
+  /** While the API server is away every call of an unknown token fails: the log need not tell of each. */
+  #warn(error: unknown): void {
+    const { now, log } = this.#options;
+    if (now() < this.#quietUntil) return;
+    this.#quietUntil = now() + QUIET_MS;
+    const { failed } = this.counters;
+    log.warn({ error: messageOf(error), failed }, 'a ServiceAccount’s token could not be verified');
   }
 
   #toKnown(user: ReviewedUser | undefined, token: string): Known {

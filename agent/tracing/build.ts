@@ -13,7 +13,9 @@ import { Declarations } from '../metrics/declarations.ts';
 import type { AgentTracing } from './agent-tracing.ts';
 import { tracingMetrics } from './metrics.ts';
 import { SpanQueue } from './span-queue.ts';
+import { TracedEvents } from './traced-events.ts';
 import { TracedL2 } from './traced-l2.ts';
+import { tracedLookups } from './traced-lookups.ts';
 import { tracedServer } from './traced-server.ts';
 import { Tracing } from './tracing.ts';
 
@@ -40,11 +42,21 @@ export function buildTracing(config: TracingConfig, node: Node, log: Logger): Ag
     spanProcessors: [queue],
   });
   log.info({ url: config.url, ratio: config.ratio, parentBased: config.parentBased }, 'traces are on');
-  const tracing = new Tracing({ tracer: provider.getTracer('edgecache'), nodeId: node.nodeId });
+  const tracer = provider.getTracer('edgecache');
+  const { nodeId } = node;
+  const tracing = new Tracing({ tracer, nodeId });
+  const events = new TracedEvents({ tracer, nodeId, outside: (run) => tracing.outside(run) });
   return {
     buildL2: (next, options) => new TracedL2(next, options, tracing),
     serve: (calls) => tracedServer(tracing, calls),
-    addMetrics: (registry) => tracingMetrics(queue, new Declarations(registry)),
+    lookups: (metadata, answer) => tracedLookups(tracing, metadata, answer),
+    addMetrics: (registry, calls) => {
+      tracing.exemplify = (...call) => calls.exemplify(...call);
+      tracingMetrics(queue, new Declarations(registry));
+    },
+    queued: (l2) => (part) => events.send(part, () => l2.change(part)),
+    traceparent: () => tracing.traceparent,
+    applied: (event, how) => events.applied(event, how),
     stop: (timeoutMs) => queue.stop(timeoutMs),
   };
 }

@@ -6,7 +6,7 @@ import type {
   GetRequest,
   GetResponse,
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
-import type { Tracing } from './tracing.ts';
+import { idsOf, type Tracing } from './tracing.ts';
 
 /** What of a call its span tells: from the request, and from the answer. Keys and values are never told. */
 interface Telling<Request, Response> {
@@ -77,8 +77,11 @@ function tracedUnary<Request, Response>(
       return;
     }
     span.setAttributes(asked(call.request));
+    const since = performance.now();
     const done: sendUnaryData<Response> = (error, response, ...rest) => {
-      if (error !== null) endRefused(span, error.code ?? status.UNKNOWN, error.details ?? '');
+      const code = error === null ? status.OK : (error.code ?? status.UNKNOWN);
+      tracing.exemplify(method, status[code] ?? '', performance.now() - since, idsOf(span));
+      if (error !== null) endRefused(span, code, error.details ?? '');
       else {
         span.setAttribute('rpc.grpc.status_code', status.OK);
         if (response !== undefined && response !== null) span.setAttributes(answered(response));
@@ -117,7 +120,7 @@ export function toldOf(answer: Told): Attributes {
   };
 }
 
-function outcomes(items: readonly Told[]): Attributes {
+export function outcomes(items: readonly Told[]): Attributes {
   const counts: Attributes = {};
   for (const item of items) {
     const name = `edgecache.outcomes.${outcomeOf(item)}`;
@@ -126,7 +129,7 @@ function outcomes(items: readonly Told[]): Attributes {
   return counts;
 }
 
-function namespacesOf(items: readonly GetRequest[]): string[] {
+export function namespacesOf(items: readonly GetRequest[]): string[] {
   return [...new Set(items.map(({ namespace }) => namespace))];
 }
 

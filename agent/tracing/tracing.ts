@@ -9,6 +9,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { AgentError, messageOf } from '../errors.ts';
+import type { CallDurations, TraceIds } from '../metrics/call-durations.ts';
 import { contextOf, formatTraceparent, parseTraceparent, within } from './traceparent.ts';
 
 export interface TracingOptions {
@@ -72,6 +73,14 @@ export class Tracing {
     );
   }
 
+  /** Told how long a traced call took. */
+  exemplify: CallDurations['exemplify'] = () => undefined;
+
+  /** Runs what belongs to no request, whoever happened to begin it. */
+  outside<T>(run: () => T): T {
+    return this.#current.exit(run);
+  }
+
   /** Runs what belongs to traced requests. */
   answering<T>(requests: readonly Traced[], run: () => T): T {
     return this.#current.run(requests, run);
@@ -126,6 +135,11 @@ export class Tracing {
       throw error;
     }
   }
+}
+
+export function idsOf(span: Span): TraceIds {
+  const { traceId, spanId } = span.spanContext();
+  return { trace_id: traceId, span_id: spanId };
 }
 
 export function endFailed(span: Span, error: unknown): void {

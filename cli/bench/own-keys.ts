@@ -25,6 +25,7 @@ export class OwnKeys {
   readonly count: number;
   readonly #options: OwnKeysOptions;
   readonly #value: Buffer;
+  #wasWritten = false;
 
   constructor(options: OwnKeysOptions) {
     this.#options = options;
@@ -42,6 +43,7 @@ export class OwnKeys {
   async write(index: number, client: EdgeCacheClient = this.#options.client): Promise<void> {
     const { namespace, ttlMs } = this.#options;
     await client.put(namespace, this.at(index), this.#value, { codec: bytes, ttlMs });
+    this.#wasWritten = true;
   }
 
   /** @throws EdgeCacheError */
@@ -56,6 +58,7 @@ export class OwnKeys {
   /** Takes them away, everywhere. @throws EdgeCacheError */
   async removeAll(): Promise<void> {
     const { client, namespace } = this.#options;
+    if (!this.#wasWritten) return;
     for (let at = 0; at < this.count; at += KEYS_AT_ONCE) {
       const length = Math.min(KEYS_AT_ONCE, this.count - at);
       const keys = Array.from({ length }, (_, i) => this.at(at + i));

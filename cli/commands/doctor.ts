@@ -1,5 +1,8 @@
+import type { StatsResponse } from '../../client/edge-cache-client.ts';
+import type { Asked } from '../agents.ts';
 import { type Command, type Context, EXIT, usageError } from '../command.ts';
-import { COMPLAINTS, examine, type Finding } from '../doctor.ts';
+import { examine, figuresOf } from '../doctor/examine.ts';
+import { COMPLAINTS, type Finding } from '../doctor/finding.ts';
 import { AGENT_OPTIONS } from '../find-agents.ts';
 import { collectTrace } from '../trace/collect.ts';
 import { printTraceJson, showTrace } from '../trace/show.ts';
@@ -47,28 +50,58 @@ export const doctor: Command = {
     const asked = await allStats(context);
     const findings = examine(asked);
     if (context.screen.json) for (const finding of findings) context.screen.printJson(finding);
-    else sayFindings(context, asked.length, findings);
+    else sayFindings(context, asked, findings);
     return findings.some(({ level }) => level === 'error') ? EXIT.failed : EXIT.ok;
   },
 };
 
-function sayFindings({ screen }: Context, agents: number, findings: readonly Finding[]): void {
-  screen.print(`${agents} ${agents === 1 ? 'agent' : 'agents'} asked`);
+/** Agents that are named where several have the same. */
+const MOST_NAMES = 4;
+
+function sayFindings(
+  { screen }: Context,
+  asked: readonly Asked<StatsResponse>[],
+  findings: readonly Finding[],
+): void {
+  screen.print(`${asked.length} ${asked.length === 1 ? 'agent' : 'agents'} asked`);
   for (const complaint of COMPLAINTS) {
-    const found = findings.filter((finding) => finding.complaint === complaint);
-    const worst = found.some(({ level }) => level === 'error') ? 'red' : 'yellow';
+    const found = grouped(findings.filter((finding) => finding.complaint === complaint));
+    const worst = found.some(([{ level }]) => level === 'error') ? 'red' : 'yellow';
     const said =
-      found.length === 0
-        ? screen.style('green', 'nothing found')
-        : screen.style(worst, `${found.length} found`);
+      found.length > 0
+        ? screen.style(worst, `${found.length} found`)
+        : asked.every(({ error }) => error !== undefined)
+          ? screen.style('yellow', 'cannot tell')
+          : screen.style('green', 'nothing found');
     screen.print();
     screen.print(`${screen.style('bold', complaint)}: ${said}`);
-    for (const { agent, level, evidence, cause, remedy } of found) {
-      screen.print(`  ${screen.style(level === 'error' ? 'red' : 'yellow', level)} on ${agent}: ${evidence}`);
+    screen.print(`  ${figuresOf(complaint, asked)}`);
+    for (const [{ level, evidence, cause, remedy }, agents] of found) {
+      screen.print(
+        `  ${screen.style(level === 'error' ? 'red' : 'yellow', level)} on ${namesOf(agents)}: ${evidence}`,
+      );
       screen.print(`    cause:  ${cause}`);
       screen.print(`    remedy: ${remedy}`);
     }
   }
+}
+
+/** What is the same on several agents, such as what they all see of Redis, is said once. */
+function grouped(findings: readonly Finding[]): [Finding, string[]][] {
+  const groups = new Map<string, [Finding, string[]]>();
+  for (const finding of findings) {
+    const { level, evidence, cause, agent } = finding;
+    const name = `${level} ${evidence} ${cause}`;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [finding, [agent]]);
+    else group[1].push(agent);
+  }
+  return [...groups.values()];
+}
+
+function namesOf(agents: readonly string[]): string {
+  const names = agents.slice(0, MOST_NAMES).join(', ');
+  return agents.length > MOST_NAMES ? `${names} and ${agents.length - MOST_NAMES} more` : names;
 }
 
 /** Where one key is, on every node, and what happened to it. */

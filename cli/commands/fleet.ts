@@ -14,7 +14,7 @@ export const stats: Command = {
   summary: 'what each agent holds and has done, and each namespace',
   words: [0, 0],
   options: AGENT_OPTIONS,
-  examples: ['edgecache stats', 'edgecache stats -A --json | jq -r .node'],
+  examples: ['edgecache stats', 'edgecache stats -A --json | jq -r .nodeId'],
   run: async ({ agents, screen }) => {
     const asked = await (await agents()).stats();
     if (screen.json) for (const one of asked) screen.printJson(toJson(one));

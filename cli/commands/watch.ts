@@ -1,5 +1,6 @@
 import { Client, type ServiceError, status } from '@grpc/grpc-js';
 import { Access, NO_METADATA } from '../../client/access.ts';
+import { AgentUnavailableError } from '../../client/errors.ts';
 import { EdgeCacheService, type WatchResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { CliError, type Command, type Context, EXIT } from '../command.ts';
 import { AGENT_OPTIONS } from '../find-agents.ts';
@@ -49,13 +50,21 @@ function follow({ screen, given, signal }: Context, address: string, access: Acc
     });
     stream.on('error', (error: ServiceError) => {
       if (signal.aborted || error.code === status.CANCELLED) resolve();
-      else reject(new CliError(`${address}: ${error.details || error.message}`, undefined, { cause: error }));
+      else reject(failureOf(error, address));
     });
     stream.on('end', () => {
       if (signal.aborted) resolve();
       else reject(new CliError(`${address} ended the stream: the agent drains`));
     });
   }).finally(() => client.close());
+}
+
+/** What an agent said, or that there is none: the transport's own words are about sockets. */
+function failureOf(error: ServiceError, address: string): Error {
+  const isAgents = error.metadata.get('edgecache-code').length > 0;
+  return error.code === status.UNAVAILABLE && !isAgents
+    ? new AgentUnavailableError(`no agent answers (${address})`, { cause: error })
+    : new CliError(`${address}: ${error.details || error.message}`, undefined, { cause: error });
 }
 
 function toLine(

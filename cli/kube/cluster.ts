@@ -40,6 +40,9 @@ export class Cluster {
         );
       this.config.setCurrentContext(scope.context);
     }
+    // Without any kubeconfig the library makes one up, of a server on this machine.
+    if (scope.context === undefined && this.config.getCurrentContext() === 'loaded-context')
+      throw new CliError('there is no kubeconfig; set KUBECONFIG, or name agents with --address');
     if (this.config.getCurrentCluster() === null)
       throw new CliError(
         'the kubeconfig names no current cluster; set KUBECONFIG, or name agents with --address',

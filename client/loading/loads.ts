@@ -127,7 +127,7 @@ export class Loads {
     const { namespace, key } = wanted;
     const ticket = near?.ticket();
     const items = [{ namespace, key, minToken: '', wantLease: true }];
-    const request = { id: 0, items, split: false, wantTags: true, refreshBelowMs };
+    const request = { id: 0, items, split: false, wantTags: true, refreshBelowMs, traces: undefined };
     const { message, agent } = await pool.call(EdgeCacheService.batchGet, request, deadlineMs);
     const [answer] = message.items;
     // No lease: another process refreshes, or has, and then this is the fresh one.

@@ -1,6 +1,7 @@
 import { EdgeCacheService, type GetRequest } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import type { AgentPool } from '../agent-pool.ts';
 import { EdgeCacheError, fromRefusal } from '../errors.ts';
+import type { CallerTrace } from '../tracing.ts';
 import { decodeBatch } from './batch-decoder.ts';
 import type { Bounded } from './deadlines.ts';
 import type { Asked, PendingLookup } from './pending-lookup.ts';
@@ -56,6 +57,7 @@ export class OwnBatch implements LookupBatch, Bounded {
   readonly deadlineAt: number;
   readonly promise: Promise<Asked[]>;
   late: () => void = () => undefined;
+  trace: CallerTrace | undefined;
   /** A call of its own has been made for it, which has a deadline of its own. */
   alone = false;
   over = false;
@@ -118,7 +120,14 @@ export async function batchGet(
   deadlineMs: number,
   wantTags: boolean,
 ): Promise<Asked[]> {
-  const request = { id: 0, items: [...items], split: false, wantTags, refreshBelowMs: 0 };
+  const request = {
+    id: 0,
+    items: [...items],
+    split: false,
+    wantTags,
+    refreshBelowMs: 0,
+    traces: undefined,
+  };
   const method = { ...EdgeCacheService.batchGet, responseDeserialize: decodeBatch };
   const { message, node, agent } = await pool.call(method, request, deadlineMs);
   return message.items.map((answer) => ({ answer, node, agent }));

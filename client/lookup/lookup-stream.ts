@@ -6,7 +6,9 @@ import {
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { type AgentLink, identityOf } from '../agent-link.ts';
 import { fromRefusal } from '../errors.ts';
+import type { TraceCarrier } from '../tracing.ts';
 import { decodeBatch } from './batch-decoder.ts';
+import { tracesOf } from './batch-traces.ts';
 import type { LookupBatch } from './lookup-batch.ts';
 
 export interface LookupStreamHandlers {
@@ -18,6 +20,13 @@ export interface LookupStreamHandlers {
   readonly late: () => void;
   /** Over, with the batches that were not answered whole. No error: the agent ended it in order. */
   readonly over: (unanswered: LookupBatch[], error: ServiceError | undefined) => void;
+}
+
+export interface LookupStreamOptions {
+  readonly wantTags: boolean;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly trace?: TraceCarrier | undefined;
 }
 
 interface Sent {
@@ -34,6 +43,7 @@ export class LookupStream {
   readonly #handlers: LookupStreamHandlers;
   readonly #wantTags: boolean;
   readonly #now: () => number;
+  readonly #traced: boolean;
   readonly #sent = new Map<number, Sent>();
   #identity = { node: '', agent: '' };
   #id = 0;
@@ -41,12 +51,18 @@ export class LookupStream {
   #blocked = false;
   #over = false;
 
-  constructor(link: AgentLink, wantTags: boolean, now: () => number, handlers: LookupStreamHandlers) {
+  constructor(
+    link: AgentLink,
+    { wantTags, now, trace }: LookupStreamOptions,
+    handlers: LookupStreamHandlers,
+  ) {
     this.link = link;
     this.#wantTags = wantTags;
     this.#now = now;
     this.#handlers = handlers;
-    const stream = link.stream({ ...EdgeCacheService.lookup, responseDeserialize: decodeBatch });
+    this.#traced = trace !== undefined;
+    const method = { ...EdgeCacheService.lookup, responseDeserialize: decodeBatch };
+    const stream = link.stream(method, trace?.streamMetadata);
     this.#stream = stream;
     stream.on('metadata', (metadata: Metadata) => {
       this.#identity = identityOf(metadata);
@@ -89,7 +105,8 @@ export class LookupStream {
     // A batch that is not split is answered when its last lookup is: others need not wait for that.
     if (split) this.#unheard += 1;
     const items = [...requests];
-    if (!this.#stream.write({ id, items, split, wantTags: this.#wantTags, refreshBelowMs: 0 }))
+    const traces = this.#traced ? tracesOf(batch) : undefined;
+    if (!this.#stream.write({ id, items, split, wantTags: this.#wantTags, refreshBelowMs: 0, traces }))
       this.#blocked = true;
   }
 

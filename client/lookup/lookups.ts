@@ -3,6 +3,7 @@ import { EdgeCacheService, type GetRequest } from '../../proto/gen/edgecache/v1/
 import type { AgentLink } from '../agent-link.ts';
 import type { AgentPool } from '../agent-pool.ts';
 import { AgentUnavailableError, EdgeCacheError, fromGrpc } from '../errors.ts';
+import type { TraceCarrier } from '../tracing.ts';
 import { Deadlines } from './deadlines.ts';
 import { batchGet, type LookupBatch, OwnBatch, SharedBatch } from './lookup-batch.ts';
 import { LookupStream } from './lookup-stream.ts';
@@ -18,6 +19,7 @@ export interface LookupsOptions {
   readonly maxBatch: number;
   /** Most lookups that may wait to be sent. */
   readonly maxWaiting: number;
+  readonly trace?: TraceCarrier | undefined;
 }
 
 /** Batches that the agent has not begun to answer. With more, lookups wait to be sent together: the more load, the larger. */
@@ -58,6 +60,8 @@ export class Lookups {
     if (this.#closed) return Promise.reject(closedError());
     if (this.waiting >= this.#options.maxWaiting) return Promise.reject(this.#overloaded());
     const lookup = this.#join(request);
+    const { trace } = this.#options;
+    if (trace !== undefined) lookup.trace ??= trace.caller;
     const waiter = new Waiter(deadlineMs, this.#deadlines.now() + deadlineMs, () => lookup.late());
     lookup.waiters.push(waiter);
     this.#deadlines.add(waiter, deadlineMs);
@@ -73,6 +77,7 @@ export class Lookups {
     const stream = this.#current();
     if (stream === undefined) return undefined;
     const batch = new OwnBatch(requests, deadlineMs, this.#deadlines.now() + deadlineMs);
+    batch.trace = this.#options.trace?.caller;
     if (!stream.blocked) stream.send(batch);
     else if (this.waiting < this.#options.maxWaiting) this.#own.push(batch);
     else return Promise.reject(this.#overloaded());
@@ -168,20 +173,24 @@ export class Lookups {
   }
 
   #open(link: AgentLink): LookupStream {
-    const { pool, wantTags, now } = this.#options;
-    return new LookupStream(link, wantTags, now, {
-      heard: (ms) => {
-        pool.isWell(link);
-        pool.answered('Lookup', ms);
+    const { pool, wantTags, now, trace } = this.#options;
+    return new LookupStream(
+      link,
+      { wantTags, now, trace },
+      {
+        heard: (ms) => {
+          pool.isWell(link);
+          pool.answered('Lookup', ms);
+        },
+        room: () => {
+          if (this.#immediate !== undefined) return;
+          if (this.#pending.length > 0) this.#flush(false);
+          else if (this.#own.length > 0) this.#flushOwn();
+        },
+        late: () => pool.failed(link, new EdgeCacheError('EC_CLIENT_DEADLINE', 'no answer in time', true)),
+        over: (unanswered, error) => this.#fallBack(link, unanswered, error),
       },
-      room: () => {
-        if (this.#immediate !== undefined) return;
-        if (this.#pending.length > 0) this.#flush(false);
-        else if (this.#own.length > 0) this.#flushOwn();
-      },
-      late: () => pool.failed(link, new EdgeCacheError('EC_CLIENT_DEADLINE', 'no answer in time', true)),
-      over: (unanswered, error) => this.#fallBack(link, unanswered, error),
-    });
+    );
   }
 
   /** A stream is over: what it owes is asked again, of whoever answers now. */
@@ -209,9 +218,10 @@ export class Lookups {
   #askApart(batch: OwnBatch): void {
     if (batch.over) return;
     batch.alone = true;
-    const { pool, wantTags } = this.#options;
+    const { pool, wantTags, trace } = this.#options;
     const deadlineMs = Math.max(1, Math.ceil(batch.deadlineAt - this.#deadlines.now()));
-    batchGet(pool, batch.requests, deadlineMs, wantTags).then(
+    const ask = () => batchGet(pool, batch.requests, deadlineMs, wantTags);
+    (trace === undefined ? ask() : trace.within(batch.trace, ask)).then(
       (answers) => batch.answerAll(answers),
       (error: unknown) => batch.failAll(error),
     );
@@ -222,8 +232,9 @@ export class Lookups {
     const now = this.#deadlines.now();
     const deadlineMs = Math.max(1, ...lookup.waiters.map(({ deadlineAt }) => Math.ceil(deadlineAt - now)));
     for (const waiter of lookup.waiters) waiter.alone = true;
-    const { pool } = this.#options;
-    pool.call(EdgeCacheService.get, lookup.request, deadlineMs).then(
+    const { pool, trace } = this.#options;
+    const ask = () => pool.call(EdgeCacheService.get, lookup.request, deadlineMs);
+    (trace === undefined ? ask() : trace.within(lookup.trace, ask)).then(
       // Whose answer it is stays unsaid: Get does not tell the tags, without which nobody may hold it.
       ({ message, node }) => lookup.answer({ answer: message, node, agent: '' }),
       (error: unknown) => lookup.fail(error),

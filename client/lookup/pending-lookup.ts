@@ -1,5 +1,6 @@
 import type { GetRequest, GetResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { EdgeCacheError } from '../errors.ts';
+import type { CallerTrace } from '../tracing.ts';
 import type { Bounded } from './deadlines.ts';
 
 /** An answer and who gave it. */
@@ -56,6 +57,8 @@ export class PendingLookup {
   readonly waiters: Waiter[] = [];
   /** Told when one of the callers gave up waiting. */
   late: () => void = () => undefined;
+  /** Of the first of the callers who has one. */
+  trace: CallerTrace | undefined;
 
   constructor(request: GetRequest) {
     this.request = request;

@@ -36,8 +36,8 @@ if [[ ! -f users.acl ]]; then
   admin=$(openssl rand -hex 24) replica=$(openssl rand -hex 24) edgecache=$(openssl rand -hex 24)
   # What an agent asks of Redis, and nothing else; its keys and channels all begin with ec:. As in docs/security.md.
   asks='~ec:* &ec:* -@all'
-  asks+=' +ping +info +select +time +wait +client|setname +readonly +cluster|slots +cluster|info +eval'
-  asks+=' +evalsha +get +getrange +set +strlen +pttl +expire +unlink +object|freq +object|idletime +hget'
+  asks+=' +ping +info +select +time +wait +client|setname +readonly +readwrite +cluster|slots +cluster|info'
+  asks+=' +eval +evalsha +get +getrange +set +strlen +pttl +expire +unlink +object|freq +object|idletime +hget'
   asks+=' +hgetall +hmget +hkeys +hlen +hset +hsetnx +hdel +hincrby +zadd +zcard +zincrby +zrandmember'
   asks+=' +zrangebyscore +zrevrange +zrem +zremrangebyrank +zunionstore +xadd +xtrim +xrange +xrevrange'
   asks+=' +spublish +ssubscribe'

@@ -40,6 +40,7 @@ const SECTIONS: readonly Section[] = [
     files: ['client/errors.ts'],
     without: ['isAgentsAnswer', 'isAgentsWord', 'fromRefusal', 'fromGrpc'],
   },
+  { title: 'Metrics', files: ['client/metrics.ts'] },
   { title: 'Migration', files: ['client/migration/migration.ts'] },
   {
     title: 'Marketplace',

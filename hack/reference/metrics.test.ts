@@ -3,8 +3,8 @@ import { liveMetrics, type MetricRow } from './metrics.ts';
 
 let own: MetricRow[];
 beforeAll(async () => {
-  const { agent, operator } = await liveMetrics();
-  own = [...agent, ...operator].filter(({ name }) => name.startsWith('edgecache_'));
+  const { agent, operator, client } = await liveMetrics();
+  own = [...agent, ...operator, ...client].filter(({ name }) => name.startsWith('edgecache_'));
 });
 
 /** Labels that Prometheus gives to what it scrapes in Kubernetes: one of ours by such a name would become exported_…. */

@@ -1,8 +1,9 @@
 import { pino } from 'pino';
-import type { Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import { Agent } from '../../agent/agent.ts';
 import { startTracing } from '../../agent/tracing/start.ts';
 import { resolveAgentConfig } from '../../api/agent-config.ts';
+import { ClientMetrics } from '../../client/metrics.ts';
 import { OperatorMetrics } from '../../operator/metrics.ts';
 import { code, type Page, prose, table } from './markdown.ts';
 
@@ -14,30 +15,35 @@ export interface MetricRow {
   readonly help: string;
 }
 
-/** Metrics of an agent and of the operator, from the registries that are scraped. */
-export async function liveMetrics(): Promise<{ agent: MetricRow[]; operator: MetricRow[] }> {
+/** Metrics of an agent, of the operator and of a client, from the registries that are scraped. */
+export async function liveMetrics(): Promise<Record<'agent' | 'operator' | 'client', MetricRow[]>> {
   const operator = new OperatorMetrics();
   operator.observeState({ queueDepth: () => 0, activeWorkers: () => 0, watches: () => [] });
-  return { agent: await agentMetrics(), operator: rowsOf(operator.registry) };
+  const client = new Registry();
+  new ClientMetrics(client).observe({ nearStats: undefined });
+  return { agent: await agentMetrics(), operator: rowsOf(operator.registry), client: rowsOf(client) };
 }
 
 export async function metricsPage(): Promise<Page> {
-  const { agent, operator } = await liveMetrics();
+  const { agent, operator, client } = await liveMetrics();
   const own = ({ name }: MetricRow) => name.startsWith('edgecache_');
   const process = agent.filter((row) => !own(row));
   return {
     name: 'metrics',
     title: 'Metrics',
-    summary: 'what agents and the operator are measured by',
-    source: 'the registries of agent/metrics.ts and operator/metrics.ts',
+    summary: 'what agents, the operator and clients are measured by',
+    source: 'the registries of agent/metrics.ts, operator/metrics.ts and client/metrics.ts',
     body: [
       'Agents serve them at `:7481/metrics`, the operator at `:8080/metrics`; in OpenMetrics where the scraper accepts it. ' +
         'Counters count since the start of the process. A namespace of the cache is the label `cache_namespace`, because in Kubernetes ' +
-        '`namespace` is that of the scraped pod.',
+        '`namespace` is that of the scraped pod. What alerts and dashboards make of them: [observability](../observability.md).',
       '## Agents',
       metricTable(agent.filter(own)),
       '## The operator',
       metricTable(operator.filter(own)),
+      '## The client',
+      'In a registry of your own, with [`ClientMetrics`](../observability.md#the-client).',
+      metricTable(client),
       '## Of every process',
       'Node’s own, as [prom-client](https://github.com/siimon/prom-client) gives them, of agents and operator alike.',
       metricTable(process),

@@ -28,6 +28,7 @@ const everything = {
     metricsNamespaces: ['prom'],
     redisPorts: [7001],
   },
+  tracing: { endpoint: 'http://otel-collector.monitoring.svc:4318', sampleRatio: 0.1 },
   monitoring: { labels: { release: 'prometheus' }, intervalSeconds: 5 },
 };
 
@@ -86,6 +87,7 @@ describe('what a tier stands for', () => {
     ['the region', { region: 'eu-west' }],
     ['the resources', { resources: { limits: { memory: '512Mi' } } }],
     ['the image', { image: 'agent:2' }],
+    ['where traces go', { tracing: { endpoint: 'http://collector:4318' } }],
   ])('has other pods when %s changes', (_what, spec) => {
     expect(template(spec)).not.toEqual(template());
   });
@@ -101,6 +103,15 @@ describe('what a tier stands for', () => {
     const policy = (networkPolicy: object) => ofKind(childrenOf({ networkPolicy }), 'NetworkPolicy');
     expect(policy({ policy: 'None' })).toBeUndefined();
     expect(JSON.stringify(policy({ clientNamespaces: ['*'] }))).toContain('"namespaceSelector":{}');
+  });
+
+  test.each([
+    ['http://collector:4318', 4318],
+    ['https://traces.example/otlp', 443],
+    ['http://collector', 80],
+  ])('lets agents reach the receiver of their traces at %s', (endpoint, port) => {
+    const policy = ofKind(childrenOf({ tracing: { endpoint } }), 'NetworkPolicy');
+    expect(fieldAt(policy, 'spec', 'egress')).toContainEqual({ ports: [{ protocol: 'TCP', port }] });
   });
 
   test('lets ranges of addresses ask, and nothing but ask', () => {

@@ -1,4 +1,5 @@
 import { splitHostPort } from '../../api/redis.ts';
+import { tracingPort } from '../../api/tracing.ts';
 import { GRPC_PORT, HTTP_PORT } from '../../api/well-known.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { BuildContext } from './context.ts';
@@ -9,7 +10,7 @@ const tcp = (port: number) => ({ protocol: 'TCP', port });
 const sameNamespace = { podSelector: {} };
 
 /**
- * Who may ask the agents, who may read their metrics, and whom they may reach: name servers and Redis.
+ * Who may ask the agents, who may read their metrics, and whom they may reach: name servers, Redis, and who takes their traces.
  * Probes need no rule: a node always reaches its own pods.
  */
 export function buildNetworkPolicy(context: BuildContext): KubeObject {
@@ -50,7 +51,13 @@ function egressRules({ tier }: BuildContext): object[] {
     { ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
     // By port alone: Redis may be outside the cluster, and nodes of a cluster tell each other's addresses.
     { ports: redisPorts(tier.spec).map(tcp) },
+    ...tracingRules(tier.spec),
   ];
+}
+
+/** By port alone as well: the receiver may be a Service, whose pods' addresses are not known here. */
+function tracingRules({ tracing }: BuildContext['tier']['spec']): object[] {
+  return tracing?.endpoint === undefined ? [] : [{ ports: [tcp(tracingPort(tracing.endpoint))] }];
 }
 
 function redisPorts({ redis, networkPolicy }: BuildContext['tier']['spec']): number[] {

@@ -5,7 +5,7 @@ import { RedisServer } from '../../hack/local/redis-server.ts';
 import { standalone, startAgent, type TestAgent } from '../support/cache.ts';
 import { failureOf, METHODS, RawClient } from '../support/raw-client.ts';
 
-const BATCH = { id: 1, split: false, wantTags: false, refreshBelowMs: 0 };
+const BATCH = { id: 1, split: false, wantTags: false, refreshBelowMs: 0, traces: undefined };
 const GET = { namespace: 'small', key: 'k', minToken: '', wantLease: false };
 const PUT = {
   namespace: 'small',

@@ -63,6 +63,7 @@ const batch = (id: number, keys: string[], more: Partial<BatchGetRequest> = {}):
   split: false,
   wantTags: false,
   refreshBelowMs: 0,
+  traces: undefined,
   ...more,
 });
 
@@ -95,7 +96,7 @@ describe('a Lookup stream', () => {
       item('k', { namespace: 'unheard_of' }),
       item('k', { minToken: 'made up' }),
     ];
-    opened.stream.write({ id: 7, items, split: false, wantTags: true, refreshBelowMs: 0 });
+    opened.stream.write({ id: 7, items, split: false, wantTags: true, refreshBelowMs: 0, traces: undefined });
     await until('an answer', () => opened.answers.length === 1);
     const [answer] = opened.answers;
     expect(answer?.id).toBe(7);
@@ -124,7 +125,7 @@ describe('a Lookup stream', () => {
     listen(opened);
     process.kill(redis.pid, 'SIGSTOP');
     const items = ['cold', 'k', 'cold2'].map((key) => item(key, { namespace: 'market_stats' }));
-    opened.stream.write({ id: 1, items, split: true, wantTags: false, refreshBelowMs: 0 });
+    opened.stream.write({ id: 1, items, split: true, wantTags: false, refreshBelowMs: 0, traces: undefined });
     await until('memory answers', () => opened.answers.length === 1, { timeoutMs: 1_000 });
     expect(opened.answers[0]).toMatchObject({ id: 1, places: [1], items: [{ found: true, source: 1 }] });
     await until('the rest', () => opened.answers.length === 2);

@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { EdgeCacheClient } from '../../client/edge-cache-client.ts';
+import { ClientMetrics } from '../../client/metrics.ts';
 import { until } from '../../hack/local/children.ts';
 import { RedisServer } from '../../hack/local/redis-server.ts';
 import { standalone, startAgent, type TestAgent } from '../support/cache.ts';
@@ -86,6 +89,29 @@ it('tell of event connections that ended', async () => {
   const lost = async () => (await metric('edgecache_event_subscriptions_lost_total')) ?? 0;
   await until('it is counted', async () => (await lost()) > before);
   await until('it is made anew', async () => (await metric('edgecache_partitions_subscribed')) === 16);
+});
+
+it('of a client tell of its calls, its loaders and its near cache', async () => {
+  const registry = new Registry();
+  const metrics = new ClientMetrics(registry);
+  const client = new EdgeCacheClient({
+    addresses: [tested.address],
+    on: metrics.hooks,
+    near: { namespaces: { b: {} } },
+  });
+  onTestFinished(() => client.close());
+  metrics.observe(client);
+  await client.getOrLoad('b', 'loaded', async () => 1);
+  await until('the near cache answers', async () => {
+    const found = await client.get('b', 'loaded');
+    return found.status === 'hit' && found.source === 'near';
+  });
+  const text = await registry.metrics();
+  expect(text).toContain('edgecache_client_loads_total{cache_namespace="b",reason="miss"} 1\n');
+  expect(text).toMatch(/edgecache_client_call_duration_seconds_count\{method="\w+"\} [1-9]/);
+  expect(text).toMatch(/edgecache_client_near_hits_total [1-9]/);
+  expect(text).toMatch(/edgecache_client_near_entries 1\n/);
+  expect(text).toMatch(/edgecache_client_near_lease_seconds 0\.\d+/);
 });
 
 it('come as OpenMetrics to who asks for it', async () => {

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:http2';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { AgentFile } from '../../api/agent-config.ts';
 import { run } from '../../cli/run.ts';
 import { EdgeCacheClient, type EdgeCacheClientOptions } from '../../client/edge-cache-client.ts';
-import { temporaryFolder, until } from '../../hack/local/children.ts';
+import { temporaryFolder, until, within } from '../../hack/local/children.ts';
 import { RedisServer } from '../../hack/local/redis-server.ts';
 import { type BatchGetResponse, EdgeCacheService } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { standalone, startAgent, type TestAgent } from '../support/cache.ts';
@@ -128,6 +129,43 @@ describe('a port that requires to know its callers', () => {
       );
     });
     expect(checked).toBeNull();
+  });
+
+  it('wants to know them on its unix socket too', async () => {
+    const path = join(temporaryFolder('socket'), 'agent.sock');
+    const file = { redis: standalone(redis.port), security: { auth: { required: true } } };
+    const grpcAddress = `127.0.0.1:0,unix:${path}`;
+    const agent = await startAgent({ file: { ...file, grpcAddress }, env: { CACHE_AUTH_TOKEN: APP } });
+    onTestFinished(() => agent.stop());
+    const onSocket = { ...agent, address: `unix:${path}` };
+    await expect(clientOf(onSocket, {}).get('gpu_avail', 'k')).rejects.toMatchObject(UNKNOWN);
+    expect(await clientOf(onSocket, { token: APP }).get('gpu_avail', 'k')).toMatchObject({ node: 'local' });
+  });
+
+  it('keeps nothing of streams that it refused, though their client leaves them open', async () => {
+    const agent = await startWithTokens();
+    const session = connect(`http://${agent.address}`);
+    onTestFinished(() => session.destroy());
+    const open = () =>
+      new Promise<string>((resolve, reject) => {
+        const stream = session.request(
+          { ':method': 'POST', ':path': EdgeCacheService.lookup.path, 'content-type': 'application/grpc' },
+          { endStream: false },
+        );
+        let refused = '';
+        stream.on('response', (headers) => {
+          refused = String(headers['grpc-status']);
+        });
+        stream.on('error', reject);
+        stream.on('close', () => resolve(refused));
+        stream.resume();
+      });
+    const ends = await within(
+      10_000,
+      'every stream is closed by the agent',
+      Promise.all(Array.from({ length: 500 }, open)),
+    );
+    expect(new Set(ends)).toEqual(new Set([String(status.UNAUTHENTICATED)]));
   });
 
   it('does everything for tokens of its own where there are no rules', async () => {
@@ -362,7 +400,7 @@ function lookupStream({ address }: TestAgent, token: string) {
     new Promise<BatchGetResponse>((resolve) => {
       stream.once('data', resolve);
       const items = [{ namespace, key, minToken: '', wantLease: false }];
-      stream.write({ id: 1, items, split: false, wantTags: false, refreshBelowMs: 0 });
+      stream.write({ id: 1, items, split: false, wantTags: false, refreshBelowMs: 0, traces: undefined });
     });
   return { ended, ask };
 }

@@ -63,17 +63,51 @@ function clientOf(agent: TestAgent, tls: EdgeCacheClientOptions['tls'] | undefin
 
 const sampleOf = async (agent: TestAgent, name: string) => (await scraped(agent)).get(name);
 
+interface Own {
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly session?: Buffer;
+}
+
+/** A session of TLS, as the agent offers it for later. */
+function sessionWith(agent: TestAgent, own: Own): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ...toAgent(agent), ...own });
+    socket.once('error', reject);
+    socket.once('session', (session: Buffer) => {
+      resolve(session);
+      socket.destroy();
+    });
+    socket.resume();
+  });
+}
+
+/** In TLS 1.3 a client hears that it is refused only after it took itself to be connected: so the agent has to say something. */
+function connectWith(agent: TestAgent, own: Own): Promise<'anew' | 'resumed' | 'refused'> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...toAgent(agent), ...own });
+    socket.once('error', () => resolve('refused'));
+    socket.once('close', () => resolve('refused'));
+    // The SETTINGS of HTTP/2.
+    socket.once('data', () => {
+      resolve(socket.isSessionReused() ? 'resumed' : 'anew');
+      socket.destroy();
+    });
+  });
+}
+
+function toAgent(agent: TestAgent) {
+  const [host = '', port] = agent.address.split(':');
+  return { host, port: Number(port), ca: readFileSync(authority.caFile), ALPNProtocols: ['h2'] };
+}
+
 /** Serial number of the certificate that new connections are shown. */
 function shownBy(agent: TestAgent): Promise<string> {
-  const [host = '', port] = agent.address.split(':');
   return new Promise((resolve, reject) => {
-    const socket = connect(
-      { host, port: Number(port), ca: readFileSync(authority.caFile), ALPNProtocols: ['h2'] },
-      () => {
-        resolve(socket.getPeerCertificate().serialNumber);
-        socket.destroy();
-      },
-    );
+    const socket = connect(toAgent(agent), () => {
+      resolve(socket.getPeerCertificate().serialNumber);
+      socket.destroy();
+    });
     socket.once('error', reject);
   });
 }
@@ -208,6 +242,19 @@ describe('certificates that are replaced', () => {
     });
     const old = clientOf(agent, { caFile: authority.caFile, ...authority.issue('app') });
     await expect(old.get('gpu_avail', 'k')).rejects.toMatchObject({ code: 'EC_CLIENT_AGENT_UNAVAILABLE' });
+  });
+
+  it('of authorities end what was agreed under the old one: nobody resumes a session', async () => {
+    const { agent, mount } = await secured({ clientCert: 'require' });
+    const { certFile, keyFile } = authority.issue('app');
+    const own = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+    const session = await sessionWith(agent, own);
+    expect(await connectWith(agent, { ...own, session })).toBe('resumed');
+    mount.swap(filesOf(authority.issueForAgent(), stranger.caFile));
+    await until('the new authority counts', async () => {
+      return (await connectWith(agent, own)) !== 'anew';
+    });
+    expect(await connectWith(agent, { ...own, session })).toBe('refused');
   });
 
   it('say in a metric when they end', async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it, onTestFinished } from 'vitest';
 import { redisRights } from '../../api/redis-acl.ts';
-import { examine } from '../../cli/doctor.ts';
+import { examine } from '../../cli/doctor/examine.ts';
 import { until } from '../../hack/local/children.ts';
 import { RedisServer } from '../../hack/local/redis-server.ts';
 import { standalone, startAgent } from '../support/cache.ts';

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { type AlertGroup, withThresholds } from '../../hack/monitoring/alert.ts';
 import { ALERT_GROUPS, defaultThresholds } from '../../hack/monitoring/alerts.ts';
+import { grafanaJson } from '../../hack/monitoring/dashboard.ts';
+import { DASHBOARDS } from '../../hack/monitoring/dashboards.ts';
 import { isNotFound, messageOf } from '../../operator/errors.ts';
 import type { KubeClient } from '../../operator/kube/client.ts';
 import { fieldAt, type KubeObject } from '../../operator/kube/object.ts';
@@ -102,6 +104,20 @@ describe.skipIf(findHelm() === undefined)('the chart', () => {
     expect(rules.find(({ alert }) => alert === 'EdgeCacheEventQueueLong')?.expr).toMatch(/ > 77$/);
     expect(rules.some(({ alert }) => alert === 'EdgeCacheHitRatioLow')).toBe(false);
     expect(JSON.stringify(own)).not.toMatch(/<\w+\.\w+>/);
+  });
+
+  test('has the dashboards of their source, where Grafana’s sidecar finds them', async () => {
+    const args = ['dashboards.enabled=true', 'dashboards.annotations.grafana_folder=Cache'];
+    const maps = (await rendered(...args.flatMap((value) => ['--set', value]))).filter(
+      ({ kind, metadata }) => kind === 'ConfigMap' && metadata.labels?.['grafana_dashboard'] === '1',
+    );
+    const found = maps.map((map) => {
+      expect(map.metadata.annotations).toEqual({ grafana_folder: 'Cache' });
+      const [[file, text] = ['', '']] = Object.entries(fieldAt(map, 'data') as Record<string, string>);
+      return [file, JSON.parse(text) as unknown] as const;
+    });
+    const made = DASHBOARDS.map((one) => [`edgecache-${one.name}.json`, grafanaJson(one)] as const);
+    expect(new Map(found)).toEqual(new Map(made));
   });
 
   test('has a budget only where it would not block a drain', async () => {

@@ -6,7 +6,7 @@ import type { KubeObject } from '../../operator/kube/object.ts';
 import type { Resource } from '../../operator/kube/resources.ts';
 import { eventually } from '../../operator/testing/eventually.ts';
 
-const CRDS: Resource = {
+export const CRDS: Resource = {
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',
   plural: 'customresourcedefinitions',

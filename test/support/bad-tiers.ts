@@ -46,6 +46,16 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     good({ l1: { maxBytes: '1Gi' } }),
     'l1.maxBytes must be less than resources.limits.memory; raise the limit or lower maxBytes',
   ],
+  [
+    'an endpoint of traces without a scheme',
+    good({ tracing: { endpoint: 'otel-collector:4318' } }),
+    'must be the URL of an OTLP receiver over HTTP, such as http://otel-collector.monitoring.svc:4318',
+  ],
+  [
+    'more than all traces',
+    good({ tracing: { endpoint: 'http://otel-collector:4318', sampleRatio: 2 } }),
+    'spec.tracing.sampleRatio in body should be less than or equal to 1',
+  ],
   ['no namespace at all', good({ namespaces: [] }), 'spec.namespaces in body should have at least 1 items'],
   [
     'a namespace twice',

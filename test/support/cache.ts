@@ -13,6 +13,8 @@ export interface TestAgent {
   readonly agent: Agent;
   readonly client: EdgeCacheClient;
   readonly address: string;
+  /** host:port of its HTTP port. */
+  readonly httpAddress: string;
   readonly http: (path: string, init?: RequestInit) => Promise<Response>;
   readonly stop: () => Promise<void>;
 }
@@ -71,6 +73,7 @@ export async function startAgent({
     agent,
     client: edge,
     address,
+    httpAddress: `127.0.0.1:${httpPort}`,
     http: (path, init) => fetch(`http://127.0.0.1:${httpPort}${path}`, init),
     stop: async () => {
       edge.close();

@@ -87,6 +87,19 @@ export interface BatchGetRequest {
   refreshBelowMs: number;
   /** say each entry's tags, for caches that follow invalidations */
   wantTags: boolean;
+  /** on a Lookup stream: sampled traces that lookups belong to; unary calls have them in their metadata */
+  traces: Traces | undefined;
+}
+
+export interface Traces {
+  traces: Traces_Trace[];
+}
+
+export interface Traces_Trace {
+  /** W3C Trace Context */
+  traceparent: string;
+  /** of the items that belong to it, from 0; none: all of them */
+  places: number[];
 }
 
 export interface BatchGetResponse {
@@ -327,7 +340,17 @@ export interface StatsResponse {
     | undefined;
   /** first 16 hex digits of SHA-256 over the configuration file it runs by */
   configHash: string;
-  analytics: StatsResponse_Analytics | undefined;
+  analytics:
+    | StatsResponse_Analytics
+    | undefined;
+  /** of the process: of its container, and of its heap */
+  memory: StatsResponse_MemoryUse[];
+}
+
+export interface StatsResponse_MemoryUse {
+  name: string;
+  usedBytes: number;
+  limitBytes: number;
 }
 
 export interface StatsResponse_L1 {
@@ -367,6 +390,15 @@ export interface StatsResponse_Events {
   lastEventAgeMs: number;
   propagationP50Ms: number;
   propagationP99Ms: number;
+  /** 0 where events are off */
+  partitions: number;
+  /** of which memory may answer critical lookups now */
+  partitionsLeased: number;
+  /** times that one ran out */
+  leasesLost: number;
+  subscriptionsLost: number;
+  /** of the oldest change that waits */
+  outboxAgeMs: number;
 }
 
 export interface StatsResponse_Redis {
@@ -377,6 +409,8 @@ export interface StatsResponse_Redis {
   connectionFailuresPerMinute: number;
   mode: string;
   problems: string[];
+  roundTripMs: number;
+  clockOffsetMs: number;
 }
 
 export interface StatsResponse_Audit {
@@ -903,7 +937,7 @@ export const GetResponse: MessageFns<GetResponse> = {
 };
 
 function createBaseBatchGetRequest(): BatchGetRequest {
-  return { id: 0, items: [], split: false, refreshBelowMs: 0, wantTags: false };
+  return { id: 0, items: [], split: false, refreshBelowMs: 0, wantTags: false, traces: undefined };
 }
 
 export const BatchGetRequest: MessageFns<BatchGetRequest> = {
@@ -922,6 +956,9 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     }
     if (message.wantTags !== false) {
       writer.uint32(32).bool(message.wantTags);
+    }
+    if (message.traces !== undefined) {
+      Traces.encode(message.traces, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -979,6 +1016,14 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
             message.wantTags = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.traces = Traces.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1001,6 +1046,145 @@ export const BatchGetRequest: MessageFns<BatchGetRequest> = {
     message.split = object.split ?? false;
     message.refreshBelowMs = object.refreshBelowMs ?? 0;
     message.wantTags = object.wantTags ?? false;
+    message.traces = (object.traces !== undefined && object.traces !== null)
+      ? Traces.fromPartial(object.traces)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTraces(): Traces {
+  return { traces: [] };
+}
+
+export const Traces: MessageFns<Traces> = {
+  encode(message: Traces, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.traces) {
+      Traces_Trace.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Traces {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraces();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.traces.push(Traces_Trace.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Traces>): Traces {
+    return Traces.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Traces>): Traces {
+    const message = createBaseTraces();
+    message.traces = object.traces?.map((e) => Traces_Trace.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTraces_Trace(): Traces_Trace {
+  return { traceparent: "", places: [] };
+}
+
+export const Traces_Trace: MessageFns<Traces_Trace> = {
+  encode(message: Traces_Trace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.traceparent !== "") {
+      writer.uint32(10).string(message.traceparent);
+    }
+    if (message.places.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.places) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Traces_Trace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraces_Trace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.places.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.places.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Traces_Trace>): Traces_Trace {
+    return Traces_Trace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Traces_Trace>): Traces_Trace {
+    const message = createBaseTraces_Trace();
+    message.traceparent = object.traceparent ?? "";
+    message.places = object.places?.map((e) => e) || [];
     return message;
   },
 };
@@ -3104,6 +3288,7 @@ function createBaseStatsResponse(): StatsResponse {
     audit: undefined,
     configHash: "",
     analytics: undefined,
+    memory: [],
   };
 }
 
@@ -3150,6 +3335,9 @@ export const StatsResponse: MessageFns<StatsResponse> = {
     }
     if (message.analytics !== undefined) {
       StatsResponse_Analytics.encode(message.analytics, writer.uint32(114).fork()).join();
+    }
+    for (const v of message.memory) {
+      StatsResponse_MemoryUse.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -3279,6 +3467,14 @@ export const StatsResponse: MessageFns<StatsResponse> = {
             message.analytics = StatsResponse_Analytics.decode(reader, reader.uint32());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.memory.push(StatsResponse_MemoryUse.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3318,6 +3514,86 @@ export const StatsResponse: MessageFns<StatsResponse> = {
     message.analytics = (object.analytics !== undefined && object.analytics !== null)
       ? StatsResponse_Analytics.fromPartial(object.analytics)
       : undefined;
+    message.memory = object.memory?.map((e) => StatsResponse_MemoryUse.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStatsResponse_MemoryUse(): StatsResponse_MemoryUse {
+  return { name: "", usedBytes: 0, limitBytes: 0 };
+}
+
+export const StatsResponse_MemoryUse: MessageFns<StatsResponse_MemoryUse> = {
+  encode(message: StatsResponse_MemoryUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.usedBytes !== 0) {
+      writer.uint32(16).uint64(message.usedBytes);
+    }
+    if (message.limitBytes !== 0) {
+      writer.uint32(24).uint64(message.limitBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatsResponse_MemoryUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatsResponse_MemoryUse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.usedBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limitBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StatsResponse_MemoryUse>): StatsResponse_MemoryUse {
+    return StatsResponse_MemoryUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatsResponse_MemoryUse>): StatsResponse_MemoryUse {
+    const message = createBaseStatsResponse_MemoryUse();
+    message.name = object.name ?? "";
+    message.usedBytes = object.usedBytes ?? 0;
+    message.limitBytes = object.limitBytes ?? 0;
     return message;
   },
 };
@@ -3623,6 +3899,11 @@ function createBaseStatsResponse_Events(): StatsResponse_Events {
     lastEventAgeMs: 0,
     propagationP50Ms: 0,
     propagationP99Ms: 0,
+    partitions: 0,
+    partitionsLeased: 0,
+    leasesLost: 0,
+    subscriptionsLost: 0,
+    outboxAgeMs: 0,
   };
 }
 
@@ -3660,6 +3941,21 @@ export const StatsResponse_Events: MessageFns<StatsResponse_Events> = {
     }
     if (message.propagationP99Ms !== 0) {
       writer.uint32(89).double(message.propagationP99Ms);
+    }
+    if (message.partitions !== 0) {
+      writer.uint32(96).uint32(message.partitions);
+    }
+    if (message.partitionsLeased !== 0) {
+      writer.uint32(104).uint32(message.partitionsLeased);
+    }
+    if (message.leasesLost !== 0) {
+      writer.uint32(112).uint64(message.leasesLost);
+    }
+    if (message.subscriptionsLost !== 0) {
+      writer.uint32(120).uint64(message.subscriptionsLost);
+    }
+    if (message.outboxAgeMs !== 0) {
+      writer.uint32(128).uint64(message.outboxAgeMs);
     }
     return writer;
   },
@@ -3765,6 +4061,46 @@ export const StatsResponse_Events: MessageFns<StatsResponse_Events> = {
             message.propagationP99Ms = reader.double();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.partitions = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.partitionsLeased = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.leasesLost = longToNumber(reader.uint64());
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.subscriptionsLost = longToNumber(reader.uint64());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.outboxAgeMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3793,6 +4129,11 @@ export const StatsResponse_Events: MessageFns<StatsResponse_Events> = {
     message.lastEventAgeMs = object.lastEventAgeMs ?? 0;
     message.propagationP50Ms = object.propagationP50Ms ?? 0;
     message.propagationP99Ms = object.propagationP99Ms ?? 0;
+    message.partitions = object.partitions ?? 0;
+    message.partitionsLeased = object.partitionsLeased ?? 0;
+    message.leasesLost = object.leasesLost ?? 0;
+    message.subscriptionsLost = object.subscriptionsLost ?? 0;
+    message.outboxAgeMs = object.outboxAgeMs ?? 0;
     return message;
   },
 };
@@ -3806,6 +4147,8 @@ function createBaseStatsResponse_Redis(): StatsResponse_Redis {
     connectionFailuresPerMinute: 0,
     mode: "",
     problems: [],
+    roundTripMs: 0,
+    clockOffsetMs: 0,
   };
 }
 
@@ -3831,6 +4174,12 @@ export const StatsResponse_Redis: MessageFns<StatsResponse_Redis> = {
     }
     for (const v of message.problems) {
       writer.uint32(58).string(v!);
+    }
+    if (message.roundTripMs !== 0) {
+      writer.uint32(65).double(message.roundTripMs);
+    }
+    if (message.clockOffsetMs !== 0) {
+      writer.uint32(72).sint64(message.clockOffsetMs);
     }
     return writer;
   },
@@ -3904,6 +4253,22 @@ export const StatsResponse_Redis: MessageFns<StatsResponse_Redis> = {
             message.problems.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.roundTripMs = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.clockOffsetMs = longToNumber(reader.sint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3928,6 +4293,8 @@ export const StatsResponse_Redis: MessageFns<StatsResponse_Redis> = {
     message.connectionFailuresPerMinute = object.connectionFailuresPerMinute ?? 0;
     message.mode = object.mode ?? "";
     message.problems = object.problems?.map((e) => e) || [];
+    message.roundTripMs = object.roundTripMs ?? 0;
+    message.clockOffsetMs = object.clockOffsetMs ?? 0;
     return message;
   },
 };

@@ -41,6 +41,7 @@ import type { StatsSources } from './stats.ts';
 import { collectStats } from './stats.ts';
 import type { AgentTracing } from './tracing/agent-tracing.ts';
 import { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
+import { AgentPage } from './ui/agent-page.ts';
 import { HotSet } from './warmup/hot-set.ts';
 import { WarmUp } from './warmup/warm-up.ts';
 import { freshUntil } from './watch/freshness.ts';
@@ -112,6 +113,7 @@ export class Agent {
   readonly #size: L1Size;
   readonly #events: EventPath;
   readonly #warmUp: WarmUp;
+  readonly #page: AgentPage;
   readonly #propagation = new RecentDurations();
   readonly #sources: StatsSources;
   readonly #memory: () => readonly MemoryUse[];
@@ -241,6 +243,7 @@ export class Agent {
     this.#warmUp = this.#buildWarmUp();
     this.#sources = this.#buildSources(now());
     const metrics = buildMetrics(this.#sources, this.registry, env.tracing !== undefined);
+    this.#page = this.#buildPage();
     this.#events = this.#buildEventPath(metrics);
     const service = this.#buildService();
     this.explainer = this.#buildExplainer();
@@ -269,6 +272,7 @@ export class Agent {
         metrics: config.metrics,
       }),
       posts: { [RELOAD_PATH]: (request) => reloadRoute(this.#reloads, request) },
+      mount: this.#page.mount,
     });
   }
 
@@ -288,6 +292,7 @@ export class Agent {
     this.#monitor.start(this.#stop.signal);
     this.#encryption.watch(this.#stop.signal);
     this.#warmUp.start(this.#stop.signal);
+    this.#page.start(this.#stop.signal);
     this.#every(SWEEP_MS, () => {
       this.#l1.sweep(this.#env.now(), (rules) => (rules.critical ? 0 : rules.staleIfErrorSeconds * 1000));
     });
@@ -305,7 +310,8 @@ export class Agent {
     await Promise.all([this.#watchers.stop(), this.#grpc.stop(STOP_GRACE_MS)]);
     const left = await this.#outbox.drain(this.#outbox.size === 0 ? 0 : DRAIN_OUTBOX_MS);
     if (left > 0) this.#env.log.error({ left }, 'stopping with changes that could not be sent');
-    if (this.#identified && this.#connections.connected) await this.#warmUp.report();
+    if (this.#identified && this.#connections.connected)
+      await Promise.all([this.#warmUp.report(), this.#page.leave()]);
     this.#feed.stop();
     await Promise.allSettled(this.#feed.partitions.map(({ index }) => this.#l2.unregister(index, this.id)));
     this.#connections.close();
@@ -349,6 +355,21 @@ export class Agent {
       now: this.#env.now,
       random: this.#env.random,
       log: this.#env.log,
+    });
+  }
+
+  #buildPage(): AgentPage {
+    const { random, log } = this.#env;
+    return new AgentPage({
+      agentId: this.id,
+      sources: this.#sources,
+      next: this.#connections.next,
+      ready: () => this.ready,
+      explain: (request) => this.explainer.explain(request),
+      security: () => this.#security,
+      registry: this.registry,
+      random,
+      log,
     });
   }
 
@@ -432,6 +453,7 @@ export class Agent {
       analytics: this.#analytics,
       ttl: this.#ttl,
       propagation: this.#propagation,
+      live: this.#page.live,
       propagationMetric: propagation,
       tracing: this.#env.tracing,
       log: this.#env.log,

@@ -22,6 +22,7 @@ import {
   sharedFields,
 } from './tier.ts';
 import { resolveTracing, TRACING_VARIABLES, type TracingConfig, tracingSchema } from './tracing.ts';
+import { uiSchema } from './ui.ts';
 
 const TCP_ADDRESS = String.raw`(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}`;
 /** The kernel takes no longer path: sun_path of unix(7) less its final zero. */
@@ -94,6 +95,7 @@ export const agentConfigSchema = z
         'Environment: CACHE_ENABLE_EVENT_DRIVEN. Without events, critical namespaces are answered from L2 only.',
       ),
     metrics: z.boolean().default(true).describe('Environment: CACHE_ENABLE_METRICS.'),
+    ui: uiSchema.prefault({}).describe('Environment: CACHE_ENABLE_UI sets ui.enabled.'),
     healthCheckIntervalSeconds: z
       .number()
       .int()
@@ -260,6 +262,7 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_L1_PRELOAD: [text, at('l1', 'preload')],
   CACHE_ENABLE_EVENT_DRIVEN: [switchText, at('eventDriven')],
   CACHE_ENABLE_METRICS: [switchText, at('metrics')],
+  CACHE_ENABLE_UI: [switchText, at('ui', 'enabled')],
   CACHE_HEALTH_CHECK_INTERVAL: [wholeNumber, at('healthCheckIntervalSeconds')],
   CACHE_GRPC_ADDRESS: [text, at('grpcAddress')],
   CACHE_HTTP_ADDRESS: [text, at('httpAddress')],
@@ -414,6 +417,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     namespaces,
     redis,
     tracing,
+    ui,
   } = tier.spec;
   const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
   return {
@@ -427,5 +431,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     namespaces,
     redis: redisFields,
     ...(tracing === undefined ? {} : { tracing }),
+    // Left out where it is not given, so that agents of an older image take the file.
+    ...(ui === undefined ? {} : { ui }),
   };
 }

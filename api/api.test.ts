@@ -27,6 +27,16 @@ function problemsOf(run: () => unknown): string {
 }
 
 describe('a tier', () => {
+  it('switches the page of its agents off and on, and says nothing of it where it is not asked to', () => {
+    const fileOf = (spec?: Record<string, unknown>) => agentFileOf(parseTier(aTier(spec)));
+    expect(fileOf()).not.toHaveProperty('ui');
+    expect(resolveAgentConfig(fileOf(), {}).ui).toEqual({ enabled: true, hosts: [] });
+    const off = fileOf({ ui: { enabled: false } });
+    expect(resolveAgentConfig(off, {}).ui.enabled).toBe(false);
+    expect(resolveAgentConfig(off, { CACHE_ENABLE_UI: 'true' }).ui.enabled).toBe(true);
+    expect(problemsOf(() => fileOf({ ui: { hosts: ['https://cache'] } }))).toContain('ui.hosts');
+  });
+
   it('has the six namespaces with their TTLs and limits where it names none', () => {
     const rows = DEFAULT_NAMESPACES.map((spec) => resolveNamespace(spec, 30)).map((ns) => [
       ns.name,

@@ -5,6 +5,7 @@ import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
 import { checkDeployment, deploymentFields, secretKeyRefSchema } from './tier-deployment.ts';
 import { tracingSchema } from './tracing.ts';
+import { uiSchema } from './ui.ts';
 
 export const API_GROUP = 'edgecache.dev';
 export const API_VERSION = 'edgecache.dev/v1alpha1';
@@ -124,6 +125,7 @@ const tierFields = z.strictObject({
   tracing: tracingSchema
     .optional()
     .describe('OpenTelemetry traces of the agents: off without an endpoint. A change rolls the pods.'),
+  ui: uiSchema.optional().describe('The agents’ page for people. Left out: on.'),
   ...deploymentFields,
 });
 

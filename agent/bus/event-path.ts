@@ -12,6 +12,7 @@ import type { ObservedMetrics } from '../metrics.ts';
 import type { RecentDurations } from '../propagation.ts';
 import type { AgentTracing } from '../tracing/agent-tracing.ts';
 import type { AdaptiveTtl } from '../ttl/adaptive-ttl.ts';
+import type { LiveEvents } from '../ui/live-events.ts';
 import type { WarmUp } from '../warmup/warm-up.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import type { Feed } from './feed.ts';
@@ -34,6 +35,8 @@ export interface EventPathParts {
   readonly analytics: Analytics;
   readonly ttl: AdaptiveTtl;
   readonly propagation: RecentDurations;
+  /** For people who look on; nothing where nobody may. */
+  readonly live: LiveEvents | undefined;
   /** The same as a metric, in seconds. */
   readonly propagationMetric: ObservedMetrics['propagation'];
   /** Undefined: nothing is traced. */
@@ -95,6 +98,7 @@ export class EventPath {
             ageMs,
             dropped: l1.invalidations - before,
           });
+    this.#parts.live?.note(partition.index, namespaces, event, ageMs);
     if (ageMs === undefined) return;
     this.#parts.propagation.add(ageMs);
     this.#parts.propagationMetric(ageMs / 1000, trace);
@@ -124,6 +128,7 @@ export class EventPath {
     ttl.forget();
     warmUp.noteReset(index);
     watchers.reset(why);
+    this.#parts.live?.noteReset(index, why);
   }
 
   /** Says that nothing on this node can answer with what was there before: neither L1 nor the near caches that follow it. */

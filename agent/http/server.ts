@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AgentError } from '../errors.ts';
+import { type HttpMount, isBelow } from './mount.ts';
 
 export interface HttpRoute {
   readonly status: number;
@@ -23,6 +24,7 @@ export interface HttpServerOptions {
   readonly address: string;
   readonly routes: Readonly<Record<string, (headers: IncomingHttpHeaders) => HttpRoute | Promise<HttpRoute>>>;
   readonly posts: Readonly<Record<string, (request: PostRequest) => HttpRoute>>;
+  readonly mount?: HttpMount;
 }
 
 /** How long a slow caller may take; scrapers and probes need milliseconds. */
@@ -39,10 +41,7 @@ export class HttpServer {
     this.#options = options;
     this.#server = createServer(
       { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS },
-      (request, response) => {
-        const path = new URL(request.url ?? '/', 'http://agent').pathname;
-        void this.#answer(request, path, response);
-      },
+      (request, response) => void this.#serve(request, response),
     );
   }
 
@@ -75,12 +74,14 @@ export class HttpServer {
     });
   }
 
-  async #answer(request: IncomingMessage, path: string, response: ServerResponse): Promise<void> {
-    const { status, type, body } = await this.#route(request, path).catch(() => plain(500, 'failed\n'));
-    response.writeHead(status, { 'content-type': type });
-    response.end(request.method === 'HEAD' ? undefined : body);
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A request line may have anything in it, such as "//", of which no URL can be made.
+    const url = URL.parse(request.url ?? '/', 'http://agent');
+    const { mount } = this.#options;
+    if (url === null) answer(request, response, plain(400, 'the path is none\n'));
+    else if (mount !== undefined && isBelow(mount, url)) await serveMount(mount, request, url, response);
+    else answer(request, response, await this.#route(request, url.pathname).catch(failed));
   }
-
   async #route(request: IncomingMessage, path: string): Promise<HttpRoute> {
     const { method, headers } = request;
     const { routes, posts } = this.#options;
@@ -93,10 +94,36 @@ export class HttpServer {
         : post({ headers, body });
     }
     const route = routes[path];
-    if (route === undefined) return plain(404, `no such page; there are ${Object.keys(routes).join(', ')}\n`);
+    if (route === undefined) return plain(404, `no such page; there are ${this.#pages().join(', ')}\n`);
     if (method !== 'GET' && method !== 'HEAD') return plain(405, 'only GET\n');
     return route(headers);
   }
+
+  #pages(): string[] {
+    const { routes, mount } = this.#options;
+    return [...Object.keys(routes), ...(mount === undefined ? [] : [mount.path])];
+  }
+}
+
+async function serveMount(
+  mount: HttpMount,
+  request: IncomingMessage,
+  url: URL,
+  response: ServerResponse,
+): Promise<void> {
+  await mount.serve(request, url, response).catch(() => {
+    if (response.headersSent) response.destroy();
+    else answer(request, response, failed());
+  });
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, { status, type, body }: HttpRoute): void {
+  response.writeHead(status, { 'content-type': type });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function failed(): HttpRoute {
+  return plain(500, 'failed\n');
 }
 
 function plain(status: number, body: string): HttpRoute {

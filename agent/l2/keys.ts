@@ -64,3 +64,9 @@ export function cacheKey(cacheId: string): string {
 export function hotKey(cacheId: string, region: string): string {
   return `ec:{${cacheId}}:hot:${region}`;
 }
+
+/** What each agent of a cache last said of itself, and when. */
+export function fleetKeys(cacheId: string): { readonly summaries: string; readonly seen: string } {
+  const summaries = `ec:{${cacheId}}:fleet`;
+  return { summaries, seen: `${summaries}:seen` };
+}

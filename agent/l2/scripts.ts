@@ -11,6 +11,8 @@ declare module 'ioredis' {
     ecUsage(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecHot(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecExplain(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecFleetReport(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
+    ecFleetRead(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
     ecHead(keyCount: number, ...args: (string | Buffer | number)[]): Result<unknown, Context>;
   }
 }
@@ -28,6 +30,8 @@ const SCRIPTS = {
   ecRelease: read('release'),
   ecHot: read('hot'),
   ecExplain: `${LIB}\n${read('explain')}`,
+  ecFleetReport: read('fleet-report'),
+  ecFleetRead: read('fleet-read'),
   ecHead: `${LIB}\n${read('head')}`,
 };
 

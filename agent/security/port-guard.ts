@@ -5,6 +5,7 @@ import {
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
+  status,
 } from '@grpc/grpc-js';
 import { AgentError } from '../errors.ts';
 import { toServiceError } from '../grpc/status.ts';
@@ -164,8 +165,9 @@ export class PortGuard {
 
   #refuse(call: ServerInterceptingCallInterface, error: unknown): void {
     const { code, details, metadata } = toServiceError(error);
-    const unavailable = error instanceof AgentError && error.code === 'EC_AUTH_UNAVAILABLE';
-    this.refusals[unavailable ? 'unavailable' : 'unauthenticated'] += 1;
+    // What rules deny they count themselves.
+    if (code === status.UNAVAILABLE) this.refusals.unavailable += 1;
+    else if (code !== status.PERMISSION_DENIED) this.refusals.unauthenticated += 1;
     call.sendStatus({ code, details, metadata });
     const stream = http2StreamOf(call);
     if (stream !== undefined) this.#refused.push(stream);

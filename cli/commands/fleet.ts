@@ -4,6 +4,7 @@ import { type Command, type Context, EXIT } from '../command.ts';
 import { AGENT_OPTIONS, scopeOf } from '../find-agents.ts';
 import { Cluster } from '../kube/cluster.ts';
 import { duration, percent, type Screen, short } from '../screen.ts';
+import { statusOf } from '../statuses.ts';
 
 const NONE = '-';
 const ERROR_WIDTH = 60;
@@ -40,13 +41,13 @@ export const health: Command = {
   run: async ({ agents, screen }) => {
     const asked = await (await agents()).stats();
     if (screen.json) {
-      for (const { name, value, error } of asked)
-        screen.printJson({ name, status: value?.status ?? 'unreachable', error: error?.message });
+      for (const one of asked)
+        screen.printJson({ name: one.name, status: statusOf(one), error: one.error?.message });
     } else {
-      const rows = asked.map(({ name, value, error }) => [
-        name,
-        statusText(screen, value?.status),
-        value === undefined ? (error?.message ?? '').slice(0, ERROR_WIDTH) : whatIsWrong(value),
+      const rows = asked.map((one) => [
+        one.name,
+        statusText(screen, statusOf(one)),
+        one.value === undefined ? one.error.message.slice(0, ERROR_WIDTH) : whatIsWrong(one.value),
       ]);
       screen.table([['AGENT', 'STATUS', ''], ...rows]);
     }
@@ -115,9 +116,10 @@ const AGENT_HEAD = [
 ];
 const NAMESPACE_HEAD = ['NAMESPACE', 'ENTRIES', 'BYTES', 'HITS', 'DROPPED', 'IN REDIS', 'TTL', 'RULES'];
 
-function agentRow(screen: Screen, { name, value, error }: Asked<StatsResponse>): string[] {
+function agentRow(screen: Screen, asked: Asked<StatsResponse>): string[] {
+  const { name, value, error } = asked;
   if (value === undefined)
-    return [name, NONE, statusText(screen, undefined), (error?.message ?? '').slice(0, ERROR_WIDTH)];
+    return [name, NONE, statusText(screen, statusOf(asked)), error.message.slice(0, ERROR_WIDTH)];
   const { l1, l2, events, redis } = value;
   return [
     name,
@@ -181,9 +183,9 @@ function inRedis(each: readonly { readonly l2Bytes: number; readonly l2LimitByte
   return limit === 0 ? short(bytes) : `${short(bytes)} of ${short(limit)}`;
 }
 
-export function statusText(screen: Screen, status: string | undefined): string {
+export function statusText(screen: Screen, status: string): string {
   if (status === 'healthy') return screen.style('green', status);
-  return screen.style(status === 'degraded' ? 'yellow' : 'red', status ?? 'unreachable');
+  return screen.style(status === 'degraded' ? 'yellow' : 'red', status);
 }
 
 function whatIsWrong({ redis, events }: StatsResponse): string {

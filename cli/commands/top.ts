@@ -4,6 +4,7 @@ import type { Asked } from '../agents.ts';
 import { type Command, EXIT } from '../command.ts';
 import { AGENT_OPTIONS, durationOf } from '../find-agents.ts';
 import { percent, type Screen, short } from '../screen.ts';
+import { statusOf } from '../statuses.ts';
 import { wholeNumber } from '../whole-number.ts';
 import { statusText } from './fleet.ts';
 
@@ -65,8 +66,9 @@ function showTop(
   seconds: number,
   keys: number,
 ): void {
-  const rows = asked.map(({ name, value }) => {
-    if (value === undefined) return { name, status: 'unreachable' };
+  const rows = asked.map((one) => {
+    const { name, value } = one;
+    if (value === undefined) return { name, status: statusOf(one) };
     return {
       name,
       status: value.status,

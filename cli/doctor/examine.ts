@@ -1,6 +1,7 @@
 import type { StatsResponse } from '../../client/edge-cache-client.ts';
 import type { Asked } from '../agents.ts';
-import { type Check, COMPLAINTS, type Complaint, type Examined, type Finding } from './finding.ts';
+import { isDenied } from '../statuses.ts';
+import { type Check, COMPLAINTS, type Complaint, type Examined, type Finding, type Said } from './finding.ts';
 import { unevenHitRatios } from './fleet.ts';
 import { HIGH_MEMORY, highMemoryFigures } from './high-memory.ts';
 import { SLOW_LOOKUPS, slowLookupsFigures } from './slow-lookups.ts';
@@ -22,14 +23,28 @@ const FIGURES: Readonly<Record<Complaint, (found: readonly Examined[]) => string
 export function examine(asked: readonly Asked<StatsResponse>[]): Finding[] {
   const silent = asked.flatMap(({ name: agent, error }): Finding[] => {
     if (error === undefined) return [];
-    const cause = 'the agent is down, not ready, or cannot be reached from here';
-    const remedy = 'kubectl describe its pod, and read its log; lookups of its node go to loaders meanwhile';
-    const evidence = `does not answer: ${error.message}`;
-    return [{ complaint: 'slow lookups', level: 'error', agent, evidence, cause, remedy }];
+    return [{ complaint: 'slow lookups', agent, ...whySilent(error) }];
   });
   const examined = examinedOf(asked);
   const found = [...silent, ...examined.flatMap(examineOne), ...unevenHitRatios(examined)];
   return found.sort((a, b) => rank(a) - rank(b));
+}
+
+function whySilent(error: Error): Said {
+  if (isDenied(error))
+    return {
+      level: 'error',
+      evidence: `does not say how it is: ${error.message}`,
+      cause: 'statistics need the right admin on the agent',
+      remedy:
+        'ask with a token that has it (--token-file, EDGECACHE_TOKEN), see docs/security.md; one key is traced with read alone',
+    };
+  return {
+    level: 'error',
+    evidence: `does not answer: ${error.message}`,
+    cause: 'the agent is down, not ready, or cannot be reached from here',
+    remedy: 'kubectl describe its pod, and read its log; lookups of its node go to loaders meanwhile',
+  };
 }
 
 /** Figures of a complaint, for those who want to see that something was looked at. */

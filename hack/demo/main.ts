@@ -92,6 +92,7 @@ async function run(
   view.say(
     `${LOAD.gpus} GPUs in ${regions.join(' and ')}; readers with Zipf exponent ${LOAD.zipfExponent}; seed ${options.seed}`,
   );
+  view.say(`the fleet, as people see it: http://127.0.0.1:${stack.nodes[0]?.agent.httpPort}/ui`);
   if (options.keep) for (const line of hints(stack, load.hottest)) view.say(line);
   let startedAt = now();
   const echoLatency = new Latencies();

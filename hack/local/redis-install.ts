@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { aptInstall } from './apt-get.ts';
 
 /** SSUBSCRIBE and sharded channels came with it. */
 const MIN_MAJOR = 7;
@@ -36,26 +37,5 @@ function redisVersion(): string | undefined {
 
 function install(say: (line: string) => void): void {
   const remedy = `install Redis ${MIN_MAJOR}.0 or newer and try again`;
-  if (process.getuid?.() !== 0) {
-    throw new Error(`redis-server is missing, and only root may install it; ${remedy}`);
-  }
-  say('redis-server is missing: installing it with apt-get');
-  aptGet(['update', '-qq'], remedy);
-  aptGet(['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], remedy);
-}
-
-/** Two of this project's commands that start together take turns: `apt-get update` itself does not wait for another. */
-const TURNS = ['--timeout', '600', '/tmp/edgecache-apt.lock', 'apt-get', '-o', 'DPkg::Lock::Timeout=600'];
-
-function aptGet(args: readonly string[], remedy: string): void {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  try {
-    execFileSync('flock', [...TURNS, ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  } catch (error) {
-    // apt-get's own words are in it.
-    const said = error instanceof Error ? error.message.trim() : String(error);
-    throw new Error(`redis-server is missing, and could not be installed: ${said}; ${remedy}`, {
-      cause: error,
-    });
-  }
+  aptInstall({ name: 'redis-server', packages: ['redis-server'], remedy }, say);
 }

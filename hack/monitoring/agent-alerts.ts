@@ -125,6 +125,15 @@ export const REDIS_ALERTS: readonly AlertRule[] = [
       'It was accepted and said to be queued. Other nodes do not know of it yet, and may answer with what was there before.',
   }),
   anAlert({
+    name: 'EdgeCacheChangeRefused',
+    severity: 'critical',
+    expr: `sum by (${AGENT}) (increase(edgecache_outbox_refused_total[1h])) > 0`,
+    for: '0m',
+    summary: 'Redis refused {{ printf "%.0f" $value }} changes for good that {{ $labels.pod }} had accepted.',
+    description:
+      'Their callers were told that they are queued. They are lost: other nodes answer with what was there before until its TTL ends.',
+  }),
+  anAlert({
     name: 'EdgeCacheOutboxFull',
     severity: 'critical',
     expr: `100 * max by (${AGENT}) (edgecache_outbox_size / edgecache_outbox_max_size) > ${threshold('outbox', 'fullPercent')}`,
@@ -132,6 +141,29 @@ export const REDIS_ALERTS: readonly AlertRule[] = [
     summary: 'The outbox of {{ $labels.pod }} is {{ printf "%.0f" $value }} % full.',
     description:
       'When it is full the agent refuses changes (EC_OUTBOX_FULL), and applications must hold them back or fail.',
+  }),
+];
+
+/** Whether the port can be talked to tomorrow. Without TLS there are no such series. */
+export const CERTIFICATE_ALERTS: readonly AlertRule[] = [
+  ...aPair({
+    name: 'EdgeCacheCertificateEnds',
+    thresholds: 'certificateDaysLeft',
+    expr: (days) =>
+      `(min by (${AGENT}, of) (edgecache_tls_certificate_expiration_timestamp_seconds) - time()) / 86400 < ${days}`,
+    for: { warning: '10m', critical: '10m' },
+    summary: 'The {{ $labels.of }} of {{ $labels.pod }} ends in {{ printf "%.1f" $value }} days.',
+    description:
+      'When it has ended, clients that check it connect no more. Whoever renews certificates should have done so long before.',
+  }),
+  anAlert({
+    name: 'EdgeCacheCertificateRefused',
+    severity: 'warning',
+    expr: `sum by (${AGENT}) (increase(edgecache_tls_reloads_total{result="refused"}[15m])) > 0`,
+    for: '0m',
+    summary: 'The agent {{ $labels.pod }} was given a certificate that it cannot use.',
+    description:
+      'It goes on with the one that it has, until that ends. A restart would fail: the new one is what it would start with.',
   }),
 ];
 

@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-import { EVENT_ALERTS, FLEET_ALERTS, LOOKUP_ALERTS, REDIS_ALERTS } from './agent-alerts.ts';
+import {
+  CERTIFICATE_ALERTS,
+  EVENT_ALERTS,
+  FLEET_ALERTS,
+  LOOKUP_ALERTS,
+  REDIS_ALERTS,
+} from './agent-alerts.ts';
 import type { AlertGroup, Thresholds } from './alert.ts';
 import { OPERATOR_ALERTS } from './operator-alerts.ts';
 
@@ -10,6 +16,7 @@ export const ALERT_GROUPS: readonly AlertGroup[] = [
   { name: 'edgecache-lookups', rules: LOOKUP_ALERTS },
   { name: 'edgecache-events', rules: EVENT_ALERTS },
   { name: 'edgecache-redis', rules: REDIS_ALERTS },
+  { name: 'edgecache-certificates', rules: CERTIFICATE_ALERTS },
   { name: 'edgecache-fleet', rules: FLEET_ALERTS },
   { name: 'edgecache-operator', rules: OPERATOR_ALERTS },
 ];

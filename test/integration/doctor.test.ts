@@ -48,10 +48,11 @@ async function finding(what: RegExp, ...agents: TestAgent[]) {
 }
 
 it('finds nothing on agents that are well, and shows the figures that it looked at', async () => {
-  const { agent } = await anAgent('well');
-  const { code, out } = await finding(/Redis uses \d/, agent);
+  // A bound that also a busy machine keeps; Redis' shortest answer is soon short enough there.
+  const { agent } = await anAgent('well', { file: { maxStalenessMs: 10_000 } });
+  await finding(/Redis uses \d/, agent);
+  const { code, out } = await finding(/(nothing found[\s\S]*){3}/, agent);
   expect(code).toBe(0);
-  expect(out.match(/nothing found/g)?.length).toBe(3);
   expect(out).toMatch(/16 of 16 leases hold; 0 of \d+ audited answers were too old/);
   expect(out).toMatch(/the fullest agent uses [\d.]+ % of its memory; Redis uses \d+\.\d % of its maxmemory/);
   expect(out).toMatch(/Redis answers in \d+\.\d ms/);
@@ -142,4 +143,24 @@ it('slow lookups: finds the agent whose memory answers less than that of others,
   );
   expect(out).toMatch(/10 of 10 entries, \d+ evicted/);
   expect(out).toContain('raise l1.maxEntries in the tier');
+});
+
+it('an agent that refuses to say how it is is no agent that is down; who may read can trace a key', async () => {
+  const token = 'reader-token-of-16-or-more';
+  const security = {
+    auth: { required: true },
+    accessRules: [{ identities: ['token:reader'], namespaces: ['a'], allow: ['read' as const] }],
+  };
+  const file = { nodeId: 'guarded', security };
+  const { agent } = await anAgent('guarded', { file, env: { CACHE_AUTH_TOKEN: `reader=${token}` } });
+  const env = { EDGECACHE_ADDRESS: agent.address, EDGECACHE_TOKEN: token };
+  const health = await runCli(['health'], { env });
+  expect([health.code, health.out]).toEqual([1, expect.stringMatching(/refused/)]);
+  const { out } = await runCli(['doctor'], { env });
+  expect(out).toContain('cause:  statistics need the right admin on the agent');
+  expect(out).toContain('stale data: cannot tell');
+  const traced = await runCli(['doctor', 'a', 'k'], { env });
+  expect([traced.code, traced.out]).toEqual([0, expect.stringContaining('verdict: no agent holds it')]);
+  const other = await runCli(['doctor', 'b', 'k'], { env });
+  expect([other.code, other.err]).toEqual([1, expect.stringContaining('may not read')]);
 });

@@ -17,7 +17,10 @@ const of = (name: string, labels = '') => `${name}{${TARGET}${labels === '' ? ''
 const lookups = (answer: string) => of('edgecache_lookups_total', `cache_namespace="gpu",answer="${answer}"`);
 const bucket = (le: string) => of('edgecache_propagation_seconds_bucket', `le="${le}"`);
 const operator = (name: string, labels = '') => `${name}{${OPERATOR}${labels === '' ? '' : `,${labels}`}}`;
+const certificate = (what: string) =>
+  of('edgecache_tls_certificate_expiration_timestamp_seconds', `of="${what}"`);
 const GIB = 1024 ** 3;
+const DAY = 86_400;
 
 /** A fleet of two that is well, for an hour. */
 export const WELL: Series = {
@@ -45,6 +48,11 @@ export const WELL: Series = {
   [of('edgecache_redis_problems', 'severity="warning"')]: '1x60',
   [of('edgecache_outbox_oldest_age_seconds')]: '0x60',
   [of('edgecache_outbox_size')]: '0x60',
+  [of('edgecache_outbox_refused_total')]: '0x60',
+  [certificate('certificate')]: `${90 * DAY}x60`,
+  [certificate('ca')]: `${900 * DAY}x60`,
+  [of('edgecache_tls_reloads_total', 'result="taken"')]: '0x20 1x40',
+  [of('edgecache_tls_reloads_total', 'result="refused"')]: '0x60',
   [of('edgecache_outbox_max_size')]: '100000x60',
   [of('edgecache_healthy')]: '1x60',
   [of('up')]: '1x60',
@@ -231,6 +239,34 @@ const REDIS: readonly AlertCase[] = [
   },
 ];
 
+const CERTIFICATES: readonly AlertCase[] = [
+  {
+    // The clock of these tests begins in 1970.
+    when: 'a certificate ends in five days',
+    series: { [certificate('certificate')]: `${5 * DAY}x60` },
+    atMinutes: 20,
+    fires: ['EdgeCacheCertificateEnds warning'],
+  },
+  {
+    when: 'an authority ends tomorrow',
+    series: { [certificate('ca')]: `${DAY}x60` },
+    atMinutes: 20,
+    fires: both('EdgeCacheCertificateEnds'),
+  },
+  {
+    when: 'a new certificate is of no use',
+    series: one('edgecache_tls_reloads_total', '0x20 1x40', 'result="refused"'),
+    atMinutes: 25,
+    fires: ['EdgeCacheCertificateRefused warning'],
+  },
+  {
+    when: 'Redis refuses a change that had been accepted',
+    series: one('edgecache_outbox_refused_total', '0x20 1x40'),
+    atMinutes: 25,
+    fires: ['EdgeCacheChangeRefused critical'],
+  },
+];
+
 const FLEET: readonly AlertCase[] = [
   {
     when: 'one agent of two does not answer',
@@ -314,6 +350,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
   ...HIT_RATIO,
   ...EVENTS,
   ...REDIS,
+  ...CERTIFICATES,
   ...FLEET,
   ...OPERATORS,
 ];

@@ -207,6 +207,11 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     'must be the name of a namespace, or "*" for all',
   ],
   [
+    'a URL for a host of the page',
+    good({ ui: { hosts: ['https://cache'] } }),
+    'must be a host name in lower case, such as cache.example.com',
+  ],
+  [
     'a client range without a length',
     good({ networkPolicy: { clientCidrs: ['10.0.0.0'] } }),
     'must be a range of addresses, such as 10.20.0.0/16 or 2001:db8::/32',

@@ -19,6 +19,7 @@ import { FileJournal } from './change/outbox-journal.ts';
 import { AgentError, messageOf } from './errors.ts';
 import { Explainer } from './explain/explainer.ts';
 import { GrpcServer } from './grpc/server.ts';
+import { buildCallMeter, type CallMeter } from './guard/call-meter.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
@@ -27,6 +28,7 @@ import { readUsage } from './l2/usage.ts';
 import { compareVersions } from './l2/version.ts';
 import { availableMemory, L1Size } from './memory/l1-size.ts';
 import type { MemoryUse } from './memory/memory-sources.ts';
+import { Declarations } from './metrics/declarations.ts';
 import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
@@ -241,6 +243,8 @@ export class Agent {
       nodeId: config.nodeId,
       agentId: this.id,
       now,
+      random,
+      limits: config.security.limits,
       service,
       watchers: this.#watchers,
       stats: (request) => collectStats(this.#sources, request),
@@ -248,6 +252,7 @@ export class Agent {
       calls: config.metrics ? metrics.calls : undefined,
       explain: (request) => this.explainer.explain(request),
       guard: this.#security.guard,
+      meter: this.#buildMeter(),
       log,
     });
     env.tracing?.addMetrics(this.registry, metrics.calls);
@@ -262,6 +267,7 @@ export class Agent {
       posts: { [RELOAD_PATH]: (request) => reloadRoute(this.#reloads, request) },
       mount: this.#page.mount,
     });
+    for (const port of [this.#grpc.connections, this.#http]) port.declare(new Declarations(this.registry));
   }
 
   /** Whether lookups get whole answers: Redis is there, the cache is ours, and every partition is heard. */
@@ -473,6 +479,13 @@ export class Agent {
       wallClock,
       log,
     });
+  }
+
+  #buildMeter(): CallMeter | undefined {
+    const { now, log, random } = this.#env;
+    const { guard } = this.#security;
+    const { security: config } = this.#config;
+    return buildCallMeter({ config, registry: this.registry, guard, log, now, random });
   }
 
   #buildService(): Service {

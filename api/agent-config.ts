@@ -8,6 +8,7 @@ import {
   resolveNamespace,
 } from './namespace.ts';
 import { authProblems, type NamedToken, parseTokens } from './port-auth.ts';
+import { checkLimits } from './port-limits.ts';
 import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
 import { checkSecurity, securitySchema } from './security.ts';
@@ -150,6 +151,9 @@ export const agentConfigSchema = z
     );
     checkSecurity(config.security, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
+    );
+    checkLimits(config.security.limits, config.namespaces, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', 'limits', ...path], message }),
     );
   });
 

@@ -198,3 +198,24 @@ describe('quantities', () => {
     expect(quantityToBytes(text)).toBe(bytes);
   });
 });
+
+describe('limits of the port', () => {
+  it('have defaults', () => {
+    expect(resolveAgentConfig({}, {}).security.limits).toMatchObject({
+      maxMessageBytes: 20 * 1024 ** 2,
+      maxConnections: 1024,
+    });
+  });
+
+  it('must let through the values that a namespace accepts', () => {
+    const limits = { maxMessageBytes: 512 * 1024 };
+    const file = (maxValueBytes?: number) => ({
+      namespaces: [{ name: 'ns', ...(maxValueBytes === undefined ? {} : { maxValueBytes }) }],
+      security: { limits },
+    });
+    expect(problemsOf(() => resolveAgentConfig(file(), {}))).toContain(
+      "security.limits.maxMessageBytes: got 524288; must be at least 1179648: namespace 'ns' accepts values of 1048576 bytes",
+    );
+    expect(resolveAgentConfig(file(1000), {}).security.limits).toMatchObject(limits);
+  });
+});

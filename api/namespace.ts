@@ -26,6 +26,8 @@ export const eventType = z
   .max(64)
   .regex(/^[a-z][a-z0-9_]*$/, 'must be lower snake case, such as pricing_updated');
 
+/** Of a namespace that does not say. */
+export const DEFAULT_MAX_VALUE_BYTES = 1024 ** 2;
 const DAY_SECONDS = 86_400;
 /** Every agent gets every event: larger values would cost more on the way than a read of those that need them. */
 const MAX_PUSH_BYTES = LIMITS.pushValueBytes;
@@ -194,7 +196,7 @@ export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number):
     critical: spec.critical ?? known.critical ?? false,
     memoryLimitBytes: quantityToBytes(spec.memoryLimit ?? known.memoryLimit ?? '100M'),
     l2MemoryLimitBytes: spec.l2MemoryLimit === undefined ? 0 : quantityToBytes(spec.l2MemoryLimit),
-    maxValueBytes: spec.maxValueBytes ?? 1024 ** 2,
+    maxValueBytes: spec.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
     pushValueBytes: spec.pushValueBytes ?? 0,
     compressAboveBytes: spec.compressAboveBytes ?? 0,
     adaptiveTtl: spec.adaptiveTtl,

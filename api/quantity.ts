@@ -13,13 +13,11 @@ const UNITS: Readonly<Record<string, number>> = {
 const QUANTITY = /^([1-9][0-9]{0,14})(k|M|G|Ki|Mi|Gi)?$/;
 
 /** A Kubernetes byte quantity as a string: `500`, `100M`, `64Mi`. */
-export const byteQuantity = z
-  .string()
-  .max(20)
-  .regex(
-    QUANTITY,
-    'must be a whole number of bytes with an optional unit k, M, G, Ki, Mi or Gi, such as 100M',
-  );
+export const byteQuantity = z.string().max(20).regex(QUANTITY, {
+  error: 'must be a whole number of bytes with an optional unit k, M, G, Ki, Mi or Gi, such as 100M',
+  // Rules across fields count bytes, which there are none of here.
+  abort: true,
+});
 
 /** Bytes of a quantity that {@link byteQuantity} has accepted. */
 export function quantityToBytes(quantity: string): number {

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { accessLogSchema } from './access-log.ts';
 import { accessRulesSchema, authSchema } from './port-auth.ts';
+import { limitsSchema } from './port-limits.ts';
 import { checkTls, tlsSchema } from './port-tls.ts';
 
 /** Who may do what at an agent's ports, and how much of it. */
@@ -11,6 +13,10 @@ export const securitySchema = z.strictObject({
     .describe(
       'Which identity may do what; what no rule allows is denied. Without this field: tokens that the agent was given may do everything, nobody else anything.',
     ),
+  limits: limitsSchema.prefault({}).describe('What one caller may take of an agent.'),
+  accessLog: accessLogSchema
+    .optional()
+    .describe('Lines in the log for who did what. Without it there are none.'),
 });
 
 export type Security = z.output<typeof securitySchema>;

@@ -1,6 +1,6 @@
 /**
- * Checks the documentation: links and anchors lead somewhere, every page can be reached from the README, commands exist,
- * and TypeScript and tiers in it are right.
+ * Checks the documentation: links and anchors lead somewhere, every page can be reached from the README, commands and tests
+ * exist, and TypeScript and tiers in it are right.
  * Usage: node hack/check-docs.ts
  */
 import { globSync, readFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { brokenLinks, unknownScripts, unreachable } from './docs/links.ts';
 import { wrongManifests } from './docs/manifests.ts';
 import { MarkdownPage } from './docs/markdown-page.ts';
+import { missingTests } from './docs/named-tests.ts';
 import { wrongExcerpts, wrongSnippets } from './docs/snippets.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -27,6 +28,7 @@ export function documentationProblems(root = ROOT): string[] {
     ...brokenLinks(root, pages),
     ...unreachable(root, pages),
     ...unknownScripts(pages, new Set(Object.keys(scripts))),
+    ...missingTests(root, pages),
     ...wrongManifests(pages),
     ...wrongExcerpts(root, pages),
     ...wrongSnippets(root, pages),

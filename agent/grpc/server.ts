@@ -13,6 +13,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
+import type { PortLimits } from '../../api/port-limits.ts';
 import type {
   ExplainRequest,
   ExplainResponse,
@@ -30,6 +31,7 @@ import {
 } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { refused } from '../cache/answer.ts';
 import { messageOf } from '../errors.ts';
+import type { CallMeter, MeteredCall } from '../guard/call-meter.ts';
 import type { CallDurations } from '../metrics/call-durations.ts';
 import type { Caller } from '../security/access-rules.ts';
 import type { PortGuard } from '../security/port-guard.ts';
@@ -37,6 +39,7 @@ import type { Service } from '../service.ts';
 import type { AgentTracing } from '../tracing/agent-tracing.ts';
 import type { Watchers } from '../watch/watchers.ts';
 import { encodeBatch } from './batch-encoder.ts';
+import { Connections } from './connections.ts';
 import { listen } from './listen.ts';
 import { LookupStream, type LookupStreamOptions } from './lookup-stream.ts';
 import { codeOf, statusName, toRefusal, toServiceError } from './status.ts';
@@ -51,6 +54,10 @@ export interface GrpcServerOptions {
   readonly agentId: string;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  readonly random: () => number;
+  readonly limits: PortLimits;
+  /** Counts calls and writes them down, where that is wanted. */
+  readonly meter?: CallMeter | undefined;
   readonly service: Service;
   readonly watchers: Watchers;
   readonly stats: (request: StatsRequest) => StatsResponse;
@@ -76,8 +83,16 @@ const SERVICE = {
 /** Longest that Lookup streams may keep unary calls and events waiting. */
 const TURNS_MS = 2;
 const SERVICE_NAME = 'edgecache.v1.EdgeCache';
-/** A batch of 1,024 keys with tokens, or one value of the largest size a namespace may allow, with room. */
-const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
+/** Calls that last for as long as their client likes. */
+const STREAMING_PATHS: ReadonlySet<string> = new Set([
+  EdgeCacheService.lookup.path,
+  EdgeCacheService.watch.path,
+  EdgeCacheService.follow.path,
+  '/grpc.health.v1.Health/Watch',
+  '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+  '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
+]);
+const SWEEP_MS = 1_000;
 
 /** The agent's gRPC port. */
 export class GrpcServer {
@@ -87,21 +102,34 @@ export class GrpcServer {
   readonly #metadata = new Metadata();
   readonly #turns: Turns;
   readonly #lookups = new Set<LookupStream>();
+  readonly connections: Connections;
+  #sweeper: NodeJS.Timeout | undefined;
   /** How Lookup streams take down their batches, where anybody wants to know. */
   readonly #recording: Pick<LookupStreamOptions, 'recording'>;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
+    const { limits } = options;
     this.#metadata.set(NODE_METADATA, options.nodeId);
     this.#metadata.set(AGENT_METADATA, options.agentId);
     const recorder = options.calls?.recorder('Lookup');
     this.#recording = recorder === undefined ? {} : { recording: { recorder, now: options.now } };
     this.#turns = new Turns({ budgetMs: TURNS_MS, now: options.now, schedule: (run) => setImmediate(run) });
     this.#server = new Server({
-      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
       'grpc.keepalive_time_ms': 30_000,
       ...(options.guard === undefined ? {} : { interceptors: [options.guard.intercept] }),
+      // Nobody can read it, and it costs something for each call.
+      'grpc.enable_channelz': 0,
+    });
+    this.connections = new Connections({
+      maxConnections: limits.maxConnections,
+      maxAgeMs: limits.maxConnectionAgeSeconds * 1000,
+      streamingPaths: STREAMING_PATHS,
+      now: options.now,
+      random: options.random,
     });
     const calls = this.#implementation();
     this.#server.addService(SERVICE, options.tracing?.serve(calls) ?? calls);
@@ -110,8 +138,11 @@ export class GrpcServer {
   }
 
   /** @returns the TCP port. @throws AgentError EC_LISTEN_FAILED */
-  listen(credentials = ServerCredentials.createInsecure()): Promise<number> {
-    return listen(this.#server, this.#options.address, credentials);
+  async listen(credentials = ServerCredentials.createInsecure()): Promise<number> {
+    const port = await listen(this.#server, this.#options.address, credentials);
+    this.connections.watch(this.#server);
+    this.#sweeper = setInterval(() => this.connections.sweep(), SWEEP_MS);
+    return port;
   }
 
   setServing(serving: boolean): void {
@@ -123,6 +154,8 @@ export class GrpcServer {
   /** Lets calls in flight end, for so long at most. */
   async stop(graceMs: number): Promise<void> {
     this.setServing(false);
+    clearInterval(this.#sweeper);
+    this.connections.stop();
     // A stream ends when its client ends it, which may be never.
     for (const stream of this.#lookups) stream.drain();
     await new Promise<void>((resolve) => {
@@ -171,7 +204,7 @@ export class GrpcServer {
   }
 
   #lookup(call: ServerDuplexStream<BatchGetRequest, BatchGetResponse>): void {
-    const { service, log, guard, tracing } = this.#options;
+    const { service, log, guard, meter, tracing } = this.#options;
     const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
     const refuse = (error: unknown) => {
@@ -186,45 +219,66 @@ export class GrpcServer {
         caller,
         refuse: (error) => refused(refuse(error)),
       });
+    const traced = tracing?.lookups(call.metadata, answer) ?? answer;
     const stream = new LookupStream(call, {
       turns: this.#turns,
-      answer: tracing?.lookups(call.metadata, answer) ?? answer,
+      answer: meter === undefined ? traced : meter.batches(call, traced),
       refusal: refuse,
       ...this.#recording,
-      closed: () => this.#lookups.delete(stream),
+      closed: () => {
+        this.#lookups.delete(stream);
+        untrack();
+      },
     });
     this.#lookups.add(stream);
+    const untrack = this.connections.track(call.getPeer(), () => stream.drain());
   }
 
   #watch(call: ServerWritableStream<WatchRequest, WatchResponse>): void {
-    const { watchers, service, guard } = this.#options;
+    const { watchers, guard } = this.#options;
     const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
+    call.on(
+      'close',
+      this.connections.track(call.getPeer(), () => call.end()),
+    );
     try {
-      serveWatch(call, watchers, (names) => service.checkNamespaces(names, caller));
+      serveWatch(call, watchers, (names) => this.#open('Watch', call, names, caller));
     } catch (error) {
       call.emit('error', toServiceError(error));
     }
   }
 
   #follow(call: ServerDuplexStream<FollowRequest, WatchResponse>): void {
-    const { watchers, service, guard } = this.#options;
+    const { watchers, guard } = this.#options;
     const caller = guard?.callerOf(call.metadata);
     call.sendMetadata(this.#metadata);
+    call.on(
+      'close',
+      this.connections.track(call.getPeer(), () => call.end()),
+    );
     serveFollow(
       call,
       watchers,
-      (names) => service.checkNamespaces(names, caller),
+      (names) => this.#open('Follow', call, names, caller),
       (error) => call.emit('error', toServiceError(error)),
     );
   }
 
-  #unary<Request, Response>(
+  /** @throws what refuses a stream. */
+  #open(method: string, call: MeteredCall, namespaces: readonly string[], caller: Caller | undefined): void {
+    const { service, meter } = this.#options;
+    const check = (): void => service.checkNamespaces(namespaces, caller);
+    if (meter === undefined) check();
+    else void meter.unary(method, call, { namespaces }, check);
+  }
+
+  #unary<Request extends object, Response>(
     method: string,
     answer: (request: Request, caller: Caller | undefined) => Response | Promise<Response>,
   ): handleUnaryCall<Request, Response> {
     const metadata = this.#metadata;
-    const { now, calls, guard } = this.#options;
+    const { now, calls, guard, meter } = this.#options;
     const recorder = calls?.recorder(method);
     const fail = (error: unknown, callback: sendUnaryData<Response>, since: number) => {
       recorder?.failed(statusName(error), now() - since);
@@ -234,7 +288,12 @@ export class GrpcServer {
       const since = recorder === undefined ? 0 : now();
       call.sendMetadata(metadata);
       try {
-        const response = answer(call.request, guard?.callerOf(call.metadata));
+        const caller = guard?.callerOf(call.metadata);
+        const { request } = call;
+        const response =
+          meter === undefined
+            ? answer(request, caller)
+            : meter.unary(method, call, request, () => answer(request, caller));
         if (!(response instanceof Promise)) {
           recorder?.answered(now() - since);
           callback(null, response);

@@ -3,6 +3,7 @@ import { InvalidInputError } from '../../api/errors.ts';
 import type { Refusal } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { InvalidTokenError } from '../cache/token.ts';
 import { AgentError, type AgentErrorCode, messageOf } from '../errors.ts';
+import { RateLimitedError } from '../guard/rate-limiter.ts';
 
 const STATUS: Readonly<Record<AgentErrorCode, status>> = {
   EC_INVALID_REQUEST: status.INVALID_ARGUMENT,
@@ -14,6 +15,7 @@ const STATUS: Readonly<Record<AgentErrorCode, status>> = {
   EC_OUTBOX_FULL: status.RESOURCE_EXHAUSTED,
   EC_PARTITIONS_MISMATCH: status.FAILED_PRECONDITION,
   EC_CONFIRM_TIMEOUT: status.DEADLINE_EXCEEDED,
+  EC_RATE_LIMITED: status.RESOURCE_EXHAUSTED,
   EC_LISTEN_FAILED: status.INTERNAL,
   EC_SECURITY_FILE: status.INTERNAL,
   EC_UNAUTHENTICATED: status.UNAUTHENTICATED,
@@ -26,6 +28,8 @@ export function toServiceError(error: unknown): ServiceError {
   const code = codeOf(error);
   const metadata = new Metadata();
   metadata.set('edgecache-code', code ?? 'EC_INTERNAL');
+  // Clients that retry by themselves (gRFC A6) wait for so long.
+  if (error instanceof RateLimitedError) metadata.set('grpc-retry-pushback-ms', String(error.retryAfterMs));
   const message = messageOf(error);
   return Object.assign(new Error(message), {
     code: code === undefined ? status.INTERNAL : STATUS[code],

@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AgentError } from '../errors.ts';
+import type { Declarations } from '../metrics/declarations.ts';
 import { type HttpMount, isBelow } from './mount.ts';
 
 export interface HttpRoute {
@@ -29,6 +30,10 @@ export interface HttpServerOptions {
 
 /** How long a slow caller may take; scrapers and probes need milliseconds. */
 const TIMEOUT_MS = 10_000;
+/** How often Node looks for connections whose time is over; by itself it does every 30 s. */
+const CHECK_MS = 1_000;
+/** Probes, some scrapers and a few people; what they hold of memory is bounded by it. */
+const MAX_CONNECTIONS = 128;
 /** A configuration of 64 namespaces takes some 30 kB. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
@@ -36,12 +41,39 @@ const MAX_BODY_BYTES = 1024 * 1024;
 export class HttpServer {
   readonly #options: HttpServerOptions;
   readonly #server: Server;
+  /** Connections that there was no room for. */
+  refusedConnections = 0;
+  /** Connections that were closed because a request did not come in time. */
+  slowRequests = 0;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
     this.#server = createServer(
-      { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS },
+      { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS, connectionsCheckingInterval: CHECK_MS },
       (request, response) => void this.#serve(request, response),
+    );
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('drop', () => {
+      this.refusedConnections += 1;
+    });
+    // The listener answers by itself what Node would have answered.
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.slowRequests += 1;
+      if (error.code === 'ECONNRESET' || !socket.writable) return;
+      socket.end(`HTTP/1.1 ${statusOf(error)}\r\nconnection: close\r\n\r\n`);
+    });
+  }
+
+  declare(metrics: Declarations): void {
+    metrics.counter(
+      'http_connections_refused',
+      'Connections to the HTTP port that there was no room for.',
+      () => this.refusedConnections,
+    );
+    metrics.counter(
+      'http_slow_requests',
+      'Connections to the HTTP port that were closed because a request did not come in time.',
+      () => this.slowRequests,
     );
   }
 
@@ -124,6 +156,11 @@ function answer(request: IncomingMessage, response: ServerResponse, { status, ty
 
 function failed(): HttpRoute {
   return plain(500, 'failed\n');
+}
+
+function statusOf({ code }: NodeJS.ErrnoException): string {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return '408 Request Timeout';
+  return code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
 }
 
 function plain(status: number, body: string): HttpRoute {

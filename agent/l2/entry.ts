@@ -1,3 +1,5 @@
+import { isVersion } from './version.ts';
+
 /** An entry as L2 gave it. */
 export interface Entry {
   readonly version: string;
@@ -16,6 +18,9 @@ export class UnreadableEntryError extends Error {
 }
 
 const NEWLINE = 10;
+/** Version, flags, and how many bytes of tags follow. */
+const HEADER = /^(\S{3,52}) (\d{1,4}) (\d{1,6})$/;
+const MAX_HEADER_BYTES = 64;
 const NO_TAGS: readonly string[] = [];
 /** In the header's flags, added up. */
 export const ABSENT_FLAG = 1;
@@ -30,17 +35,18 @@ export function encodeTags(tags: readonly string[]): string {
 /**
  * Parses `<version> <flags> <bytes of tags>\n<tags as JSON><value>`.
  * @param unpack gives the plain value of a compressed one
- * @throws Error where something else than this product wrote the key.
- * @throws UnreadableEntryError
+ * @throws UnreadableEntryError also where something else than this product wrote the key
  */
 export function parseEntry(raw: Buffer, unpack: (bytes: Buffer) => Buffer): Entry {
   const end = raw.indexOf(NEWLINE);
-  const header = end < 0 ? [] : raw.toString('latin1', 0, end).split(' ');
-  const [version, flags, tagBytes] = header;
-  if (version === undefined || flags === undefined || tagBytes === undefined) {
-    throw new Error('an entry in Redis has no header; something else writes to the keys of this cache');
-  }
+  const header = end < 0 || end > MAX_HEADER_BYTES ? null : HEADER.exec(raw.toString('latin1', 0, end));
+  const [, version = '', flags = '', tagBytes = ''] = header ?? [];
   const valueStart = end + 1 + Number(tagBytes);
+  if (!isVersion(version) || valueStart > raw.length) {
+    throw new UnreadableEntryError(
+      'an entry in Redis has no header; something else writes to the keys of this cache',
+    );
+  }
   const tags: readonly string[] =
     valueStart === end + 1 ? NO_TAGS : parseTags(raw.toString('utf8', end + 1, valueStart));
   const bits = Number(flags);
@@ -60,7 +66,12 @@ function unpacked(stored: Buffer, unpack: (bytes: Buffer) => Buffer): Buffer {
 }
 
 function parseTags(json: string): readonly string[] {
-  const tags: unknown = JSON.parse(json);
+  let tags: unknown;
+  try {
+    tags = JSON.parse(json);
+  } catch (error) {
+    throw new UnreadableEntryError('the tags of an entry are not JSON', { cause: error });
+  }
   if (!Array.isArray(tags)) return NO_TAGS;
   return tags.filter((tag) => typeof tag === 'string');
 }

@@ -5,6 +5,7 @@ import {
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
+  status,
 } from '@grpc/grpc-js';
 import { AgentError } from '../errors.ts';
 import { toServiceError } from '../grpc/status.ts';
@@ -26,9 +27,13 @@ export interface PortGuardOptions {
   readonly now: () => number;
 }
 
+/** What is asked, and where the answer goes. */
+type Asked = Pick<Standing, 'call' | 'path'>;
+
 /** A stream that stands: who opened it is made sure of again while it does. */
 interface Standing {
   readonly call: ServerInterceptingCallInterface;
+  readonly path: string;
   readonly shown: Shown;
   readonly caller: Caller;
   renewing: boolean;
@@ -46,6 +51,8 @@ const AHEAD_MS = 60_000;
  */
 export class PortGuard {
   readonly refusals = { unauthenticated: 0, unavailable: 0 };
+  /** Told of each call and stream that is refused because of who makes it. */
+  refused: ((path: string, peer: string, error: unknown) => void) | undefined;
   readonly #options: PortGuardOptions;
   readonly #callers = new WeakMap<Metadata, Caller>();
   readonly #ofSessions = new WeakMap<object, Certificate>();
@@ -85,11 +92,11 @@ export class PortGuard {
         next({
           onReceiveMetadata: (metadata, proceed) => {
             const shown = this.#shownBy(call, metadata);
-            this.#identify(shown, call, (identity) => {
+            this.#identify(shown, { call, path: method.path }, (identity) => {
               if (over) return;
               const caller = new Caller(identity, this.#options.rules);
               if (stands) {
-                standing = { call, shown, caller, renewing: false };
+                standing = { call, path: method.path, shown, caller, renewing: false };
                 this.#standing.add(standing);
               }
               this.#callers.set(metadata, caller);
@@ -129,18 +136,18 @@ export class PortGuard {
     this.#refused = [];
   }
 
-  #identify(shown: Shown, call: ServerInterceptingCallInterface, admit: (identity: Identity) => void): void {
+  #identify(shown: Shown, asked: Asked, admit: (identity: Identity) => void): void {
     try {
       const identity = this.#options.authenticator.identify(shown);
       if (!(identity instanceof Promise)) admit(identity);
-      else identity.then(admit).catch((error: unknown) => this.#refuse(call, error));
+      else identity.then(admit).catch((error: unknown) => this.#refuse(asked, error));
     } catch (error) {
-      this.#refuse(call, error);
+      this.#refuse(asked, error);
     }
   }
 
   async #renew(standing: Standing): Promise<void> {
-    const { call, shown, caller } = standing;
+    const { shown, caller } = standing;
     if (standing.renewing) return;
     standing.renewing = true;
     try {
@@ -156,16 +163,18 @@ export class PortGuard {
       const unavailable = error instanceof AgentError && error.code === 'EC_AUTH_UNAVAILABLE';
       if (unavailable && caller.identity.expiresAt > this.#options.now()) return;
       this.#standing.delete(standing);
-      this.#refuse(call, error);
+      this.#refuse(standing, error);
     } finally {
       standing.renewing = false;
     }
   }
 
-  #refuse(call: ServerInterceptingCallInterface, error: unknown): void {
+  #refuse({ call, path }: Asked, error: unknown): void {
+    this.refused?.(path, call.getPeer(), error);
     const { code, details, metadata } = toServiceError(error);
-    const unavailable = error instanceof AgentError && error.code === 'EC_AUTH_UNAVAILABLE';
-    this.refusals[unavailable ? 'unavailable' : 'unauthenticated'] += 1;
+    // What rules deny they count themselves.
+    if (code === status.UNAVAILABLE) this.refusals.unavailable += 1;
+    else if (code !== status.PERMISSION_DENIED) this.refusals.unauthenticated += 1;
     call.sendStatus({ code, details, metadata });
     const stream = http2StreamOf(call);
     if (stream !== undefined) this.#refused.push(stream);

@@ -31,8 +31,16 @@ function partsOf(tracing: Tracing, { traces, items }: BatchGetRequest, clientDec
     const span = clientDecides ? undefined : tracing.rpcSpan(METHOD, undefined);
     return span?.isRecording() === true ? [{ span, places: undefined }] : [];
   }
-  // There cannot be more callers than lookups.
-  return traces.traces.slice(0, items.length).flatMap((trace) => partOf(tracing, trace, items) ?? []);
+  const parts: Part[] = [];
+  let room = items.length;
+  for (const trace of traces.traces) {
+    // A lookup is of one caller, so there cannot be more places than lookups: what claims to be has no spans.
+    room -= trace.places.length || items.length;
+    if (room < 0) break;
+    const part = partOf(tracing, trace, items);
+    if (part !== undefined) parts.push(part);
+  }
+  return parts;
 }
 
 /** Undefined where the trace is not sampled here, or is none. */
@@ -76,8 +84,12 @@ function answerTraced(
     parts.forEach(end);
     return answered;
   }
-  const waiting = parts.filter((part) => !isAnswered(part, request, missing));
-  for (const part of parts) if (!waiting.includes(part)) end(part);
+  const holes = new Set(missing);
+  const waiting: Part[] = [];
+  for (const part of parts) {
+    if (isAnswered(part, request, holes)) end(part);
+    else waiting.push(part);
+  }
   rest.then(
     (found) => {
       missing.forEach((place, i) => {
@@ -93,8 +105,8 @@ function answerTraced(
 }
 
 /** Whether its caller is answered before the rest of the batch. */
-function isAnswered({ places }: Part, { split }: BatchGetRequest, missing: readonly number[]): boolean {
-  return split && places !== undefined && !places.some((place) => missing.includes(place));
+function isAnswered({ places }: Part, { split }: BatchGetRequest, holes: ReadonlySet<number>): boolean {
+  return split && places !== undefined && !places.some((place) => holes.has(place));
 }
 
 function attributesOf(

@@ -103,11 +103,10 @@ export class Tracing {
     { name, partition, attributes, items }: Script,
     run: () => Promise<T>,
   ): Promise<T> {
+    // By a set: a batch may be of a thousand callers, all of them traced.
+    const read = items === undefined ? undefined : new Set(items.map(nameOf));
     const concerned = requests.filter(
-      ({ only }) =>
-        only === undefined ||
-        items === undefined ||
-        items.some(({ namespace, key }) => namespace === only.namespace && key === only.key),
+      ({ only }) => only === undefined || read === undefined || read.has(nameOf(only)),
     );
     const spans = concerned.map(({ span }) =>
       this.#tracer.startSpan(
@@ -135,6 +134,10 @@ export class Tracing {
       throw error;
     }
   }
+}
+
+function nameOf({ namespace, key }: { readonly namespace: string; readonly key: string }): string {
+  return `${namespace}:${key}`;
 }
 
 export function idsOf(span: Span): TraceIds {

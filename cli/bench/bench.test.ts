@@ -68,7 +68,7 @@ describe('edgecache bench', () => {
       interrupt.abort();
       return undefined;
     });
-    const { code, out } = await bench(['--duration', '1h', '--changes', '0', '--timeout', '300ms'], {
+    const { code, out } = await bench(['--duration', '1h', '--changes', '0', '--timeout', '5s'], {
       signal: interrupt.signal,
     });
     expect(code).toBe(130);

@@ -6,6 +6,7 @@ import { temporaryFolder } from '../local/children.ts';
 import { brokenLinks, unknownScripts, unreachable } from './links.ts';
 import { wrongManifests } from './manifests.ts';
 import { MarkdownPage, slugOf } from './markdown-page.ts';
+import { missingTests } from './named-tests.ts';
 import { moduleOf, wrongExcerpts, wrongSnippets } from './snippets.ts';
 
 /** A folder with these files, and its pages. */
@@ -148,5 +149,23 @@ describe('snippets', () => {
       'not-there.md:4: this is not in a.ts, as the comment before it says',
     ]);
     expect(moduleOf(pages.get('there.md') ?? new MarkdownPage(''))).toBeUndefined();
+  });
+});
+
+describe('tests that pages name', () => {
+  it('are there, by path or by name', () => {
+    const { root, pages } = aFolder({
+      'README.md': [
+        '`a.test.ts`, `src/a.test.ts`, `a.test.ts` again',
+        '`b.test.ts`, `src/b.test.ts`',
+        '`test/a.test.ts`',
+      ].join('\n'),
+      'src/a.test.ts': '',
+    });
+    expect(missingTests(root, pages)).toEqual([
+      'README.md:2: there is no test b.test.ts',
+      'README.md:2: there is no test src/b.test.ts',
+      'README.md:3: there is no test test/a.test.ts',
+    ]);
   });
 });

@@ -31,6 +31,23 @@ test.each([
   30_000,
 );
 
+test('the agent’s image can trace: what it loads for that alone is there', () => {
+  // Somewhere it cannot listen, so it ends by itself.
+  const { stdout, stderr } = spawnSync(process.execPath, ['agent/main.js'], {
+    cwd: join(folder, 'agent'),
+    encoding: 'utf8',
+    timeout: 30_000,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+      CACHE_GRPC_ADDRESS: '192.0.2.1:1',
+    },
+  });
+  expect(stdout + stderr).not.toContain('MODULE_NOT_FOUND');
+  expect(stdout).toContain('traces are on');
+  expect(stdout).toContain('EC_LISTEN_FAILED');
+}, 30_000);
+
 test('the operator’s image has all that its main program imports', () => {
   // Without a cluster it ends by its own words, not by a module that is missing.
   const { stderr, stdout } = spawnSync(process.execPath, ['operator/main.js'], {

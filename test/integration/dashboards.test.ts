@@ -169,4 +169,21 @@ describe.skipIf('missing' in found)('on a real Prometheus that scrapes real agen
     expect(all.filter(({ health }) => health !== 'ok')).toEqual([]);
     expect(all.filter(({ state }) => state === 'firing')).toEqual([]);
   });
+
+  it('a Redis that hangs is noticed, and that it is back', async () => {
+    end.abort();
+    await load;
+    const raised = async () => {
+      const alerts = await prometheus.query('group by (alertname) (ALERTS)');
+      return alerts.map(({ metric }) => metric['alertname'] ?? '');
+    };
+    redis.signal('SIGSTOP');
+    try {
+      // Pending: it has to last a minute before anybody is told.
+      await until('leases are missed', async () => (await raised()).includes('EdgeCacheLeaseLost'));
+    } finally {
+      redis.signal('SIGCONT');
+    }
+    await until('leases are there', async () => !(await raised()).includes('EdgeCacheLeaseLost'));
+  });
 });

@@ -392,7 +392,6 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     tracing,
     ui,
   } = tier.spec;
-  const { username: _username, passwordSecretRef: _passwordSecretRef, ...redisFields } = redis;
   return {
     region,
     ...(datacenter === undefined ? {} : { datacenter }),
@@ -402,7 +401,8 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     maxStalenessMs,
     l1,
     namespaces,
-    redis: redisFields,
+    // Names of Secrets stay behind, and the user: agents in a cluster have it from the environment.
+    redis: redisSchema.strip().parse(redis),
     ...(tracing === undefined ? {} : { tracing }),
     // Left out where it is not given, so that agents of an older image take the file.
     ...(ui === undefined ? {} : { ui }),

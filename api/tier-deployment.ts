@@ -14,7 +14,7 @@ const DNS_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 const dnsLabel = (what: string) =>
   z.string().min(1).max(63).regex(DNS_LABEL, `${what} must be lower case letters, digits and "-"`);
-const dnsName = (what: string) =>
+export const dnsName = (what: string) =>
   z.string().min(1).max(253).regex(DNS_NAME, `${what} must be lower case letters, digits, "-" and "."`);
 
 const labelKey = z
@@ -162,6 +162,11 @@ const networkPolicySchema = z.strictObject({
     .max(16)
     .default([])
     .describe('Ports of Redis that agents may reach beside those of redis.nodes and 6379.'),
+  apiServerPorts: z
+    .array(z.number().int().min(1).max(65_535))
+    .max(8)
+    .default([443, 6443])
+    .describe('Ports of the API server, which agents may reach only with security.auth.serviceAccounts.'),
 });
 
 const monitoringSchema = z.strictObject({

@@ -9,6 +9,7 @@ export const CONDITION_TYPES = [
   'Paused',
   'NodeOverlap',
   'MemoryPressure',
+  'CertificateValid',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { parseOrThrow } from './errors.ts';
 import { checkNamespaces, DEFAULT_NAMESPACES, namespaceSchema } from './namespace.ts';
+import { checkLimits } from './port-limits.ts';
 import { byteQuantity } from './quantity.ts';
 import { checkRedis, redisSchema } from './redis.ts';
-import { checkDeployment, deploymentFields, secretKeyRefSchema } from './tier-deployment.ts';
+import { checkDeployment, deploymentFields, dnsName, secretKeyRefSchema } from './tier-deployment.ts';
+import { checkTierSecurity, tierSecuritySchema } from './tier-security.ts';
 import { tracingSchema } from './tracing.ts';
 import { uiSchema } from './ui.ts';
 
@@ -101,12 +103,31 @@ const namespaces = z
   .describe('Kinds of data with their rules. Default: the six namespaces of a GPU marketplace.');
 
 /** How an agent in a cluster is given what must not stand in a manifest. */
-const redisSecretFields = {
+export const redisSecretFields = {
   username: z.string().min(1).max(128).optional().describe('User of Redis. Left out: the default user.'),
   passwordSecretRef: secretKeyRefSchema
     .optional()
     .describe(
       'Secret with the password of Redis, in the tier’s namespace. A password itself is never written here.',
+    ),
+  sentinelUsername: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('User of the sentinels themselves, where they have users.'),
+  sentinelPasswordSecretRef: secretKeyRefSchema
+    .optional()
+    .describe('Secret with the password of the sentinels, where they ask for one.'),
+  caSecretName: dnsName('a Secret’s name')
+    .optional()
+    .describe(
+      'Secret in the tier’s namespace with ca.crt: the authorities that Redis’s certificate may be of. Default: the public ones.',
+    ),
+  certSecretName: dnsName('a Secret’s name')
+    .optional()
+    .describe(
+      'Secret in the tier’s namespace with tls.crt and tls.key: the certificate that agents show to Redis.',
     ),
 };
 
@@ -122,6 +143,7 @@ const tierFields = z.strictObject({
   l1: l1Schema.prefault({}).describe('The agents’ memory.'),
   namespaces: namespaces.default([...DEFAULT_NAMESPACES]),
   redis: redisSchema.extend(redisSecretFields).describe('The shared L2.'),
+  security: tierSecuritySchema.prefault({}).describe('Protection of the agents’ ports.'),
   tracing: tracingSchema
     .optional()
     .describe('OpenTelemetry traces of the agents: off without an endpoint. A change rolls the pods.'),
@@ -129,14 +151,33 @@ const tierFields = z.strictObject({
   ...deploymentFields,
 });
 
+type RedisSecrets = z.infer<typeof tierFields>['redis'];
+
+function checkRedisSecrets(redis: RedisSecrets, fail: (path: string[], remedy: string) => void): void {
+  for (const field of ['caSecretName', 'certSecretName'] as const)
+    if (redis[field] !== undefined && !redis.tls)
+      fail([field], 'may be specified only when redis.tls is true');
+  for (const field of ['sentinelUsername', 'sentinelPasswordSecretRef'] as const)
+    if (redis[field] !== undefined && redis.mode !== 'sentinel')
+      fail([field], 'may be specified only when redis.mode is sentinel');
+}
+
 /** Spec of an EdgeCacheTier as a user writes it. */
 export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   checkNamespaces(spec.namespaces, spec.l1.ttlSeconds, (path, message) => {
     ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
   });
-  checkRedis(spec.redis, (path, message) =>
-    ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
+  const failRedis = (path: string[], message: string) =>
+    ctx.addIssue({ code: 'custom', path: ['redis', ...path], message });
+  checkRedis(spec.redis, failRedis);
+  checkRedisSecrets(spec.redis, failRedis);
+  checkTierSecurity(spec.security, (path, message) =>
+    ctx.addIssue({ code: 'custom', path: ['security', ...path], message }),
   );
+  if (spec.security.limits !== undefined)
+    checkLimits(spec.security.limits, spec.namespaces, (path, message) =>
+      ctx.addIssue({ code: 'custom', path: ['security', 'limits', ...path], message }),
+    );
   checkDeployment(spec, spec.l1.maxBytes, (path, message) => {
     ctx.addIssue({ code: 'custom', path, message });
   });

@@ -36,6 +36,44 @@ export class NameTakenError extends TerminalError {
   }
 }
 
+/** The operator may not make or change the Secret: by its rights, or because the Secret is not one of its own. */
+export class CertificateRefusedError extends TerminalError {
+  override readonly code = 'ECO_CERTIFICATE_REFUSED';
+
+  constructor(name: string, cause: Error) {
+    super(
+      `the cluster does not let the operator write Secret '${name}': install the chart with certificates.enabled=true, delete a Secret of this name that is not the operator's, or name one by security.tls.secretName or security.tls.issuerRef`,
+      { cause },
+    );
+    this.name = 'CertificateRefusedError';
+  }
+}
+
+/** A tier names an issuer, and the cluster has nobody who would ask it. */
+export class IssuerMissingError extends TerminalError {
+  override readonly code = 'ECO_ISSUER_MISSING';
+
+  constructor() {
+    super(
+      'security.tls.issuerRef needs cert-manager, which this cluster does not have: install it, or remove issuerRef and the operator makes the certificate',
+    );
+    this.name = 'IssuerMissingError';
+  }
+}
+
+/** Agents that take tokens of ServiceAccounts could not have them reviewed. */
+export class TokenReviewRefusedError extends TerminalError {
+  override readonly code = 'ECO_TOKEN_REVIEW_REFUSED';
+
+  constructor(bindingName: string, cause: Error) {
+    super(
+      `security.auth.serviceAccounts needs ClusterRoleBinding '${bindingName}', which the operator may not change or which is not there: install the chart with tokenReviews.enabled=true`,
+      { cause },
+    );
+    this.name = 'TokenReviewRefusedError';
+  }
+}
+
 export class LeaseLostError extends Error {
   readonly code = 'ECO_LEASE_LOST';
 }

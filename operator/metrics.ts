@@ -9,6 +9,9 @@ export interface OperatorState {
     readonly silentForMs: number;
     readonly size: number;
   }[];
+  /** When certificates end that the operator has made, by tier. */
+  readonly certificates: () => Iterable<readonly [tier: string, endsAt: Date]>;
+  readonly authorityEndsAt: () => Date | undefined;
 }
 
 /** What the operator counts about itself, in the names that people know from controller-runtime. */
@@ -64,7 +67,7 @@ export class OperatorMetrics {
   }
 
   /** Declares what is read when it is scraped. */
-  observeState({ queueDepth, activeWorkers, watches }: OperatorState): void {
+  observeState({ queueDepth, activeWorkers, watches, certificates, authorityEndsAt }: OperatorState): void {
     this.#observe('workqueue_depth', 'Keys that wait for a worker.', queueDepth);
     this.#observe('active_workers', 'Reconciles under way.', activeWorkers);
     this.#observeEach('watch_last_event_age_seconds', 'Time since a watch last said anything.', () =>
@@ -72,6 +75,17 @@ export class OperatorMetrics {
     );
     this.#observeEach('watched_objects', 'Objects that are kept in memory.', () =>
       watches().map(({ kind, size }) => [kind, size] as const),
+    );
+    this.#observeEach(
+      'certificate_end_timestamp_seconds',
+      'When a certificate ends that the operator has made; of tiers that it looks after just now.',
+      () => [...certificates()].map(([tier, endsAt]) => [tier, secondsOf(endsAt)] as const),
+      'tier',
+    );
+    this.#observe(
+      'authority_end_timestamp_seconds',
+      'When the newest authority for certificates ends; 0 where none was needed yet.',
+      () => secondsOf(authorityEndsAt()),
     );
   }
 
@@ -89,17 +103,22 @@ export class OperatorMetrics {
   #observeEach(
     name: string,
     help: string,
-    read: () => Iterable<readonly [kind: string, value: number]>,
+    read: () => Iterable<readonly [name: string, value: number]>,
+    label: 'kind' | 'tier' = 'kind',
   ): void {
     new Gauge({
       name: `edgecache_operator_${name}`,
       help,
-      labelNames: ['kind'],
+      labelNames: [label],
       registers: [this.registry],
       collect() {
         this.reset();
-        for (const [kind, value] of read()) this.set({ kind }, value);
+        for (const [named, value] of read()) this.set({ [label]: named }, value);
       },
     });
   }
+}
+
+function secondsOf(moment: Date | undefined): number {
+  return Math.floor((moment?.getTime() ?? 0) / 1000);
 }

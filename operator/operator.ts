@@ -3,11 +3,14 @@ import type { Logger } from 'pino';
 import { publicKeyText } from '../api/reload.ts';
 import { AgentFleet } from './agents/fleet.ts';
 import { NetworkAgentLink } from './agents/link.ts';
+import { AuthorityStore } from './certificates/authority-store.ts';
+import { TierCertificates } from './certificates/tier-certificates.ts';
 import type { OperatorConfig } from './config/operator-config.ts';
 import { ensureReloadKey } from './config/reload-key.ts';
 import { Children } from './controller/children.ts';
 import { NodeOverlap } from './controller/node-overlap.ts';
 import { TierReconciler } from './controller/reconciler.ts';
+import { TokenReviewers } from './controller/token-reviewers.ts';
 import { Watches } from './controller/watches.ts';
 import { runWorkers } from './controller/workers.ts';
 import { messageOf } from './errors.ts';
@@ -35,6 +38,8 @@ export interface OperatorParts {
   readonly logger: Logger;
   readonly leaseTiming?: LeaseTiming;
   readonly reflectorTiming?: Partial<ReflectorTiming>;
+  /** How often to look for kinds of other operators. */
+  readonly discoveryMs?: number;
   /** Called with the port of the health server. */
   readonly onListening?: (port: number) => void;
 }
@@ -84,6 +89,7 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     namespace: config.watchNamespace,
     onRelist: (kind) => metrics.relists.inc({ kind }),
     ...(parts.reflectorTiming === undefined ? {} : { timing: parts.reflectorTiming }),
+    ...(parts.discoveryMs === undefined ? {} : { discoveryMs: parts.discoveryMs }),
     handlers: {
       enqueue: (key) => queue.add(key),
       enqueueSoon: (key) => queue.addAfter(key, SOON_MS),
@@ -104,12 +110,29 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     operatorNamespace: config.namespace,
     reloadKey: publicKeyText(reloadKey),
     hasServiceMonitors: watches.hasServiceMonitors,
+    hasCertificates: watches.hasCertificates,
+    clusterDomain: config.clusterDomain,
+  });
+  const now = () => new Date();
+  const authorities = new AuthorityStore({
+    client,
+    namespace: config.namespace,
+    name: config.authoritiesSecret,
+    now,
+  });
+  const certificates = new TierCertificates({
+    client,
+    authorities,
+    clusterDomain: config.clusterDomain,
+    now,
   });
   const reconciler = new TierReconciler({
     client,
     tiers: watches.tiers,
     cache: watches,
     children: new Children(client, watches),
+    certificates,
+    reviewers: new TokenReviewers({ client, bindingName: config.tokenReviewBinding, tiers: watches.tiers }),
     fleet,
     overlap,
     events,
@@ -119,6 +142,8 @@ export async function runOperator(parts: OperatorParts, signal: AbortSignal): Pr
     queueDepth: () => queue.depth,
     activeWorkers: () => queue.activeCount,
     watches: () => watches.all,
+    certificates: () => certificates.ends(),
+    authorityEndsAt: () => authorities.endsAt,
   });
   const health = new HealthServer(
     {

@@ -10,9 +10,13 @@ export const EXTENSIONS: Readonly<Record<string, Readonly<Record<string, unknown
   'monitoring.labels': { maxProperties: 16 },
   'redis.nodes': { 'x-kubernetes-list-type': 'atomic' },
   'redis.passwordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
+  'redis.sentinelPasswordSecretRef': { 'x-kubernetes-map-type': 'atomic' },
+  'security.accessRules': { 'x-kubernetes-list-type': 'atomic' },
+  'security.tls.issuerRef': { 'x-kubernetes-map-type': 'atomic' },
   'networkPolicy.clientNamespaces': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.clientCidrs': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.metricsNamespaces': { 'x-kubernetes-list-type': 'set' },
+  'networkPolicy.apiServerPorts': { 'x-kubernetes-list-type': 'set' },
   'networkPolicy.redisPorts': { 'x-kubernetes-list-type': 'set' },
 };
 
@@ -91,12 +95,64 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
       message: 'must be 0 in cluster mode; Redis Cluster has no other',
       fieldPath: '.db',
     },
+    ...['caSecretName', 'certSecretName'].map((field) => ({
+      rule: `!has(self.${field}) || self.tls`,
+      message: 'may be specified only when redis.tls is true',
+      fieldPath: `.${field}`,
+    })),
+    ...['sentinelUsername', 'sentinelPasswordSecretRef'].map((field) => ({
+      rule: `!has(self.${field}) || self.mode == 'sentinel'`,
+      message: 'may be specified only when redis.mode is sentinel',
+      fieldPath: `.${field}`,
+    })),
   ],
   'redis.nodes.items': [
     {
       // Where the text is no host:port at all, the other rule says so.
       rule: `!self.matches(':[0-9]{1,5}$') || (${PORT} >= 1 && ${PORT} <= 65535)`,
       message: 'must have a port from 1 to 65535',
+    },
+  ],
+  security: [
+    {
+      rule: '!(has(self.auth.tokenSecretName) || self.auth.serviceAccounts) || self.auth.required || has(self.accessRules)',
+      message:
+        'auth.required must be true where tokens are taken, or accessRules say what callers without one may do',
+    },
+    {
+      rule: "!self.auth.required || has(self.auth.tokenSecretName) || self.auth.serviceAccounts || self.tls.clientCert != 'none'",
+      message:
+        'auth.required needs auth.tokenSecretName, auth.serviceAccounts or tls.clientCert, or nobody could get in',
+    },
+    {
+      rule: "!self.auth.required || has(self.accessRules) || has(self.auth.tokenSecretName) || !(self.auth.serviceAccounts || self.tls.clientCert != 'none')",
+      message:
+        'accessRules must say what ServiceAccounts and certificates may do: without rules they may do nothing',
+    },
+  ],
+  'security.auth': [
+    {
+      rule: '!has(self.audience) || self.serviceAccounts',
+      message: 'may be specified only when auth.serviceAccounts is true',
+      fieldPath: '.audience',
+    },
+  ],
+  'security.tls': [
+    {
+      rule: "self.enabled || !(has(self.secretName) || has(self.issuerRef) || self.clientCert != 'none')",
+      message: 'must be true where other fields of tls are given; or remove those',
+      fieldPath: '.enabled',
+    },
+    {
+      rule: '!(has(self.secretName) && has(self.issuerRef))',
+      message: 'may not be specified together with secretName; remove one of the two',
+      fieldPath: '.issuerRef',
+    },
+    {
+      rule: "!self.enabled || self.clientCert == 'none' || has(self.secretName) || has(self.issuerRef)",
+      message:
+        'must be none where the operator makes the certificate, since it makes none for clients; give secretName or issuerRef',
+      fieldPath: '.clientCert',
     },
   ],
   'rollout.maxUnavailable': [NODE_COUNT],
@@ -124,6 +180,11 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
     },
   ],
   '': [
+    {
+      rule: '!has(self.security.limits) || self.namespaces.all(ns, (has(ns.maxValueBytes) ? ns.maxValueBytes : 1048576) + 131072 <= self.security.limits.maxMessageBytes)',
+      message:
+        'security.limits.maxMessageBytes must leave 128 KiB beside the largest value that a namespace accepts (maxValueBytes, default 1 MiB)',
+    },
     {
       rule: "self.access.mode != 'HostPort' || !has(self.rollout.maxSurge)",
       message: 'rollout.maxSurge may not be specified when access.mode is HostPort; use maxUnavailable',

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,6 +59,12 @@ test('the operator’s image has all that its main program imports', () => {
   expect(stdout + stderr).not.toContain('MODULE_NOT_FOUND');
   expect(stdout + stderr).toContain('AGENT_IMAGE');
 }, 30_000);
+
+test('the agent’s image has the files of the page', () => {
+  const page = here('../../agent/ui/page');
+  const staged = readdirSync(join(folder, 'agent/agent/ui/page'));
+  expect(staged).toEqual(expect.arrayContaining(readdirSync(page)));
+});
 
 test('the agent’s image runs Node by the flags that were measured to be best', () => {
   const flags = readFileSync(here('../node-flags'), 'utf8').trim().split(/\s+/);

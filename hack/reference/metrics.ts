@@ -18,7 +18,13 @@ export interface MetricRow {
 /** Metrics of an agent, of the operator and of a client, from the registries that are scraped. */
 export async function liveMetrics(): Promise<Record<'agent' | 'operator' | 'client', MetricRow[]>> {
   const operator = new OperatorMetrics();
-  operator.observeState({ queueDepth: () => 0, activeWorkers: () => 0, watches: () => [] });
+  operator.observeState({
+    queueDepth: () => 0,
+    activeWorkers: () => 0,
+    watches: () => [],
+    certificates: () => [],
+    authorityEndsAt: () => undefined,
+  });
   const client = new Registry();
   new ClientMetrics(client).observe({ nearStats: undefined });
   return { agent: await agentMetrics(), operator: rowsOf(operator.registry), client: rowsOf(client) };

@@ -1,4 +1,4 @@
-import type { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import type { AgentStats } from './link.ts';
 
 /** What is kept of an agent's statistics. */
 export interface AgentSample {
@@ -12,6 +12,8 @@ export interface AgentSample {
   readonly isRedisConnected: boolean;
   /** Share of its configured size that L1 has; 1 where the agent does not say. */
   readonly l1SizeShare: number;
+  /** Unix milliseconds; undefined: it shows none. */
+  readonly certificateEndsAt: number | undefined;
 }
 
 /** What the agents of a tier say, all together. */
@@ -30,6 +32,8 @@ export interface FleetSummary {
   readonly shortOfMemory: number;
   /** Node of one of them: of the one that keeps the least. */
   readonly shortestNode?: string;
+  /** When the first of the certificates ends that agents show; undefined: none is shown. */
+  readonly certificateEndsAt?: number;
   readonly stats?: FleetStats;
 }
 
@@ -41,18 +45,19 @@ export interface FleetStats {
   readonly redisMemoryUsedMb: number;
 }
 
-export function sampleOf(response: StatsResponse, at: number): AgentSample {
+export function sampleOf(stats: AgentStats, at: number, certificateEndsAt: number | undefined): AgentSample {
   return {
     at,
-    configHash: response.configHash,
-    l1Hits: response.l1?.hits ?? 0,
-    l1Misses: response.l1?.misses ?? 0,
-    l2Hits: response.l2?.hits ?? 0,
-    propagationP99Ms: response.events?.propagationP99Ms ?? 0,
-    redisMemoryUsedMb: response.redis?.memoryUsedMb ?? 0,
-    isRedisConnected: response.redis?.connected ?? false,
+    configHash: stats.configHash,
+    l1Hits: stats.l1.hits,
+    l1Misses: stats.l1.misses,
+    l2Hits: stats.l2.hits,
+    propagationP99Ms: stats.events.propagationP99Ms,
+    redisMemoryUsedMb: stats.redis.memoryUsedMb,
+    isRedisConnected: stats.redis.connected,
     // Agents of earlier releases leave it out, which reads as 0.
-    l1SizeShare: response.l1?.sizeShare || 1,
+    l1SizeShare: stats.l1.sizeShare || 1,
+    certificateEndsAt,
   };
 }
 

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { publicKeyText } from '../../api/reload.ts';
+import { issueAuthority } from '../certificates/issue.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { AgentConfigFile } from '../manifests/agent-file.ts';
 import { aTier, contextOf } from '../testing/a-tier.ts';
@@ -153,4 +154,21 @@ describe('the fleet', () => {
     fleet.onSlice('shop/s', undefined, slice('s', addresses));
     expect(fleet.summary(KEY)).toMatchObject({ agents: 0, configured: 0, sampled: 0 });
   });
+});
+
+test('when a certificate ends is seen where an agent shows it, whoever made it', async () => {
+  const notAfter = new Date('2031-02-03T04:05:06Z');
+  const authority = issueAuthority('somebody', { notBefore: new Date('2026-01-01T00:00:00Z'), notAfter });
+  const agent = await new FakeAgent(authority).listen('127.0.0.1');
+  const { grpcPort, httpPort } = agent;
+  const link = new NetworkAgentLink({ privateKey, grpcPort, httpPort });
+  const signal = AbortSignal.timeout(30_000);
+  try {
+    expect(await link.certificateEnd('127.0.0.1', signal)).toEqual(notAfter);
+    const plain = new NetworkAgentLink({ privateKey, grpcPort: httpPort, httpPort });
+    await expect(plain.certificateEnd('127.0.0.1', signal)).rejects.toThrow();
+  } finally {
+    await link.close();
+    await agent[Symbol.asyncDispose]();
+  }
 });

@@ -160,8 +160,10 @@ export class AgentFleet {
   async #ask(tier: TrackedTier, agent: TrackedAgent, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     try {
-      const response = await this.#options.link.stats(agent.endpoint.address, signal);
-      agent.sample = sampleOf(response, Date.now());
+      const { address } = agent.endpoint;
+      const stats = await this.#options.link.stats(address, signal);
+      const end = tier.file?.hasTls === true ? await this.#certificateEnd(address, signal) : undefined;
+      agent.sample = sampleOf(stats, Date.now(), end);
       agent.silentRounds = 0;
       // A container that was started again has read its file, which may be older than what was pushed.
       if (agent.sample.configHash !== '' && agent.confirmedHash !== undefined && !agent.isBusy)
@@ -173,6 +175,16 @@ export class AgentFleet {
         { tier: tier.key, agent: agent.endpoint, error: messageOf(error) },
         'agent gave no statistics',
       );
+    }
+  }
+
+  /** Undefined where it shows none: a tier that has just been told to speak TLS has agents that do not yet. */
+  async #certificateEnd(address: string, signal: AbortSignal): Promise<number | undefined> {
+    try {
+      return (await this.#options.link.certificateEnd(address, signal)).getTime();
+    } catch (error) {
+      this.#options.logger.debug({ address, error: messageOf(error) }, 'agent showed no certificate');
+      return undefined;
     }
   }
 }

@@ -1,10 +1,9 @@
 import type { KeyObject } from 'node:crypto';
-import { credentials, Metadata, status } from '@grpc/grpc-js';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 import { RELOAD_PATH, SIGNATURE_HEADER, signReload } from '../../api/reload.ts';
-import { EdgeCacheClient, type StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 import { authorityOf } from './endpoints.ts';
+import { shownCertificateEnd } from './shown-certificate.ts';
 
 export type PushResult =
   | { readonly kind: 'accepted'; readonly configHash: string }
@@ -15,7 +14,9 @@ export type PushResult =
 /** What the operator asks of an agent. */
 export interface AgentLink {
   push(address: string, body: string, signal: AbortSignal): Promise<PushResult>;
-  stats(address: string, signal: AbortSignal): Promise<StatsResponse>;
+  stats(address: string, signal: AbortSignal): Promise<AgentStats>;
+  /** When the certificate ends that the agent shows on its gRPC port. */
+  certificateEnd(address: string, signal: AbortSignal): Promise<Date>;
   close(): Promise<void>;
 }
 
@@ -25,6 +26,23 @@ export interface AgentLinkOptions {
   readonly httpPort: number;
   readonly timeoutMs?: number;
 }
+
+/** Page of an agent with its statistics. */
+const STATUS_PATH = '/statusz';
+
+/** What is read of them; agents write them as JSON from the message StatsResponse. */
+const statsSchema = z.object({
+  configHash: z.string().default(''),
+  l1: z
+    .object({ hits: z.number(), misses: z.number(), sizeShare: z.number().default(0) })
+    .default({ hits: 0, misses: 0, sizeShare: 0 }),
+  l2: z.object({ hits: z.number() }).default({ hits: 0 }),
+  events: z.object({ propagationP99Ms: z.number() }).default({ propagationP99Ms: 0 }),
+  redis: z
+    .object({ connected: z.boolean(), memoryUsedMb: z.number() })
+    .default({ connected: false, memoryUsedMb: 0 }),
+});
+export type AgentStats = z.infer<typeof statsSchema>;
 
 const reloadAnswer = z.object({ configHash: z.string() });
 const reloadProblem = z.object({ error: z.string() });
@@ -63,26 +81,20 @@ export class NetworkAgentLink implements AgentLink {
     }
   }
 
-  stats(address: string, signal: AbortSignal): Promise<StatsResponse> {
-    const client = new EdgeCacheClient(
-      authorityOf(address, this.#options.grpcPort),
-      credentials.createInsecure(),
-      { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_retries': 0 },
-    );
-    return new Promise<StatsResponse>((resolve, reject) => {
-      const call = client.stats(
-        { top: 0 },
-        new Metadata(),
-        { deadline: Date.now() + this.#timeoutMs },
-        (error, response) => {
-          signal.removeEventListener('abort', cancel);
-          if (error === null) resolve(response);
-          else reject(new Error(`${status[error.code]}: ${error.details}`));
-        },
-      );
-      const cancel = () => call.cancel();
-      signal.addEventListener('abort', cancel, { once: true });
-    }).finally(() => client.close());
+  async stats(address: string, signal: AbortSignal): Promise<AgentStats> {
+    const answer = await request(`http://${authorityOf(address, this.#options.httpPort)}${STATUS_PATH}`, {
+      dispatcher: this.#dispatcher,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode !== 200)
+      throw new Error(`the agent answered ${answer.statusCode} for its statistics`);
+    return statsSchema.parse(parseJson(text));
+  }
+
+  certificateEnd(address: string, signal: AbortSignal): Promise<Date> {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
+    return shownCertificateEnd(address, this.#options.grpcPort, limit);
   }
 
   async close(): Promise<void> {

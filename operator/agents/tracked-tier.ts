@@ -112,6 +112,7 @@ export class TrackedTier {
       sample && sample.at >= oldestSampleAt ? [{ sample, nodeName: endpoint.nodeName }] : [],
     );
     const samples = sampled.map(({ sample }) => sample);
+    const ends = samples.flatMap(({ certificateEndsAt }) => certificateEndsAt ?? []);
     const short = sampled
       .filter(({ sample }) => sample.l1SizeShare < 1)
       .sort((a, b) => a.sample.l1SizeShare - b.sample.l1SizeShare);
@@ -127,6 +128,7 @@ export class TrackedTier {
       redisConnected: samples.filter((s) => s.isRedisConnected).length,
       shortOfMemory: short.length,
       ...(short[0] === undefined ? {} : { shortestNode: short[0].nodeName }),
+      ...(ends.length === 0 ? {} : { certificateEndsAt: Math.min(...ends) }),
       ...(samples.length === 0 ? {} : { stats: summarizeStats(samples) }),
     };
   }

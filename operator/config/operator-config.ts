@@ -22,6 +22,15 @@ const environmentSchema = z.object({
   WATCH_NAMESPACE: optionalText,
   LEASE_NAME: z.string().min(1).default('edgecache-operator'),
   RELOAD_KEY_SECRET: z.string().min(1).default('edgecache-operator-reload-key'),
+  AUTHORITIES_SECRET: z.string().min(1).default('edgecache-operator-authorities'),
+  TOKEN_REVIEW_BINDING: z.string().min(1).default('edgecache-operator-token-reviews'),
+  CLUSTER_DOMAIN: z
+    .string()
+    .regex(
+      /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
+      'must be the last part of the names of Services, such as cluster.local',
+    )
+    .default('cluster.local'),
   HTTP_PORT: port(8080),
   AGENT_GRPC_PORT: port(7480),
   AGENT_HTTP_PORT: port(7481),
@@ -41,6 +50,9 @@ export interface OperatorConfig {
   readonly watchNamespace: string | undefined;
   readonly leaseName: string;
   readonly reloadKeySecret: string;
+  readonly authoritiesSecret: string;
+  readonly tokenReviewBinding: string;
+  readonly clusterDomain: string;
   readonly httpPort: number;
   readonly agentGrpcPort: number;
   readonly agentHttpPort: number;
@@ -65,6 +77,9 @@ export function readOperatorConfig(env: Readonly<Record<string, string | undefin
     watchNamespace: e.WATCH_NAMESPACE,
     leaseName: e.LEASE_NAME,
     reloadKeySecret: e.RELOAD_KEY_SECRET,
+    authoritiesSecret: e.AUTHORITIES_SECRET,
+    tokenReviewBinding: e.TOKEN_REVIEW_BINDING,
+    clusterDomain: e.CLUSTER_DOMAIN,
     httpPort: e.HTTP_PORT,
     agentGrpcPort: e.AGENT_GRPC_PORT,
     agentHttpPort: e.AGENT_HTTP_PORT,

@@ -10,6 +10,9 @@ const TELL: Readonly<Record<string, { type: EventText['type']; reason: string; a
   'Ready/NoMatchingNodes': { type: 'Warning', reason: 'NoMatchingNodes', action: 'SelectNodes' },
   'ConfigAccepted/Invalid': { type: 'Warning', reason: 'SpecInvalid', action: 'ReadSpec' },
   'ConfigAccepted/NameTaken': { type: 'Warning', reason: 'NameTaken', action: 'Apply' },
+  'ConfigAccepted/CertificateRefused': { type: 'Warning', reason: 'CertificateRefused', action: 'Issue' },
+  'ConfigAccepted/TokenReviewRefused': { type: 'Warning', reason: 'TokenReviewRefused', action: 'Bind' },
+  'ConfigAccepted/IssuerMissing': { type: 'Warning', reason: 'IssuerMissing', action: 'Issue' },
   'ConfigAccepted/RefusedByAgent': { type: 'Warning', reason: 'ConfigRefusedByAgent', action: 'Configure' },
   'RolloutComplete/PodsUpdating': { type: 'Normal', reason: 'RolloutStarted', action: 'Rollout' },
   'RolloutComplete/Complete': { type: 'Normal', reason: 'RolloutComplete', action: 'Rollout' },
@@ -17,6 +20,8 @@ const TELL: Readonly<Record<string, { type: EventText['type']; reason: string; a
   'RedisReachable/PartlyDisconnected': { type: 'Warning', reason: 'RedisPartlyReachable', action: 'Observe' },
   'RedisReachable/Connected': { type: 'Normal', reason: 'RedisReachable', action: 'Observe' },
   'MemoryPressure/MemoryShort': { type: 'Warning', reason: 'MemoryPressure', action: 'Observe' },
+  'CertificateValid/Expired': { type: 'Warning', reason: 'CertificateExpired', action: 'Observe' },
+  'CertificateValid/EndsSoon': { type: 'Warning', reason: 'CertificateEndsSoon', action: 'Observe' },
   'Paused/Annotated': { type: 'Normal', reason: 'Paused', action: 'Pause' },
   'NodeOverlap/SharedNodes': { type: 'Normal', reason: 'NodeOverlap', action: 'SelectNodes' },
 };
@@ -47,6 +52,12 @@ export function conditionEvents(after: readonly Condition[], before: readonly Co
 function hasEnded(type: ConditionType, after: readonly Condition[], before: readonly Condition[]): boolean {
   const status = (list: readonly Condition[]) => list.find((c) => c.type === type)?.status;
   return status(before) === 'True' && status(after) === 'False';
+}
+
+/** A certificate was made: worth knowing when clients complain at that very moment. */
+export function certificateEvent(why: string, endsAt: Date): EventText {
+  const note = `Made a certificate for the agents, because ${why}. It ends at ${endsAt.toISOString()}.`;
+  return { type: 'Normal', reason: 'CertificateMade', action: 'Issue', note };
 }
 
 /** Events for what was done to children. One for all that were made at once. */

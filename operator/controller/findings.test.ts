@@ -142,3 +142,37 @@ test('statistics are written at a bounded rate, and only when they have changed'
   expect(statusOf(input(object, 95, STATS_STATUS_INTERVAL_MS))).toEqual(first);
   expect(statusOf(input(object, 96, STATS_STATUS_INTERVAL_MS))).toMatchObject({ hitPercent: 96 });
 });
+
+const tls = { secretName: 'edgecache-east-serving', now: Date.parse('2026-11-26T12:00:00Z') };
+const endsAt = (text: string) => ({ tls, fleet: { ...fleet, certificateEndsAt: Date.parse(text) } });
+
+test.each<[string, Partial<Observation>, string]>([
+  ['nothing shown yet', { tls }, 'Unknown NotShown: No agent asked has shown a certificate yet.'],
+  [
+    'a good one',
+    endsAt('2027-01-01T00:00:00Z'),
+    "True Valid: The certificate of Secret 'edgecache-east-serving' as an agent shows it is valid until 2027-01-01T00:00:00.000Z.",
+  ],
+  [
+    'one that ends this week',
+    endsAt('2026-12-01T00:00:00Z'),
+    "True EndsSoon: The certificate of Secret 'edgecache-east-serving' as an agent shows it ends at 2026-12-01T00:00:00.000Z, and was not renewed in time.",
+  ],
+  [
+    'one that has ended',
+    endsAt('2026-11-26T12:00:00Z'),
+    "False Expired: The certificate of Secret 'edgecache-east-serving' as an agent shows it ended at 2026-11-26T12:00:00.000Z: clients refuse it. Renew it.",
+  ],
+])('CertificateValid, with %s', (_what, observation, text) => {
+  expect(found(observation, 'CertificateValid')).toBe(text);
+});
+
+test('certificates are not spoken of where the tier wants no TLS', () => {
+  expect(findingsOf(well).map((finding) => finding.type)).not.toContain('CertificateValid');
+});
+
+test('agents that are not ready may wait for a Secret, which is said', () => {
+  expect(found({ tls, rollout: { ...rollout, ready: 2 } }, 'Ready')).toBe(
+    "False AgentsNotReady: 2 of 3 agents ready. New ones wait for Secret 'edgecache-east-serving' where it is missing.",
+  );
+});

@@ -12,6 +12,13 @@ export interface RolloutCounts {
   readonly isCurrent: boolean;
 }
 
+/** What is to be said about certificates. */
+export interface TlsObservation {
+  /** Secret that agents have theirs from. */
+  readonly secretName: string;
+  readonly now: number;
+}
+
 /** Everything that the conditions of a tier follow from. */
 export interface Observation {
   /** Why the spec cannot be used; undefined: it can. */
@@ -19,6 +26,8 @@ export interface Observation {
   readonly isPaused: boolean;
   readonly rollout: RolloutCounts | undefined;
   readonly fleet: FleetSummary;
+  /** Undefined: the tier wants no TLS. */
+  readonly tls?: TlsObservation;
   readonly overlap: Overlap;
   /** In words, for when no node is found. */
   readonly nodeSelector: string;
@@ -36,10 +45,15 @@ export function findingsOf(observation: Observation): Finding[] {
     paused(observation.isPaused),
     nodeOverlap(observation.overlap),
     memoryPressure(observation.fleet),
+    ...certificateValid(observation),
   ];
 }
 
-function ready({ rollout, isPaused, nodeSelector }: Observation, config: Finding, redis: Finding): Finding {
+function ready(
+  { rollout, isPaused, nodeSelector, tls }: Observation,
+  config: Finding,
+  redis: Finding,
+): Finding {
   const no = (reason: string, message: string): Finding => ({
     type: 'Ready',
     status: 'False',
@@ -62,7 +76,7 @@ function ready({ rollout, isPaused, nodeSelector }: Observation, config: Finding
     );
   if (rollout.desired === 0) return no('Creating', 'The agents are being made.');
   if (rollout.ready < rollout.desired)
-    return no('AgentsNotReady', `${rollout.ready} of ${agents(rollout.desired)} ready.`);
+    return no('AgentsNotReady', `${rollout.ready} of ${agents(rollout.desired)} ready.${waitingFor(tls)}`);
   if (redis.status === 'False' && redis.reason === 'Disconnected')
     return no('RedisUnreachable', redis.message);
   return {
@@ -152,6 +166,31 @@ function memoryPressure({ sampled, shortOfMemory, shortestNode }: FleetSummary):
     'MemoryShort',
     `${shortOfMemory} of ${agents(sampled)} asked keep less in memory than configured${whose}, because memory runs short: raise spec.resources.limits.memory, or lower spec.l1.`,
   );
+}
+
+/** The operator does not see whether a Secret is there; pods that start without it just wait. */
+function waitingFor(tls: TlsObservation | undefined): string {
+  return tls === undefined ? '' : ` New ones wait for Secret '${tls.secretName}' where it is missing.`;
+}
+
+/** Renewal is due long before: somebody should look. */
+const ENDS_SOON_MS = 7 * 86_400_000;
+
+function certificateValid({ tls, fleet }: Observation): Finding[] {
+  if (tls === undefined) return [];
+  const finding = (status: Finding['status'], reason: string, message: string): Finding[] => [
+    { type: 'CertificateValid', status, reason, message },
+  ];
+  const { certificateEndsAt } = fleet;
+  if (certificateEndsAt === undefined)
+    return finding('Unknown', 'NotShown', 'No agent asked has shown a certificate yet.');
+  const end = `of Secret '${tls.secretName}' as an agent shows it`;
+  const at = new Date(certificateEndsAt).toISOString();
+  if (certificateEndsAt <= tls.now)
+    return finding('False', 'Expired', `The certificate ${end} ended at ${at}: clients refuse it. Renew it.`);
+  if (certificateEndsAt - tls.now < ENDS_SOON_MS)
+    return finding('True', 'EndsSoon', `The certificate ${end} ends at ${at}, and was not renewed in time.`);
+  return finding('True', 'Valid', `The certificate ${end} is valid until ${at}.`);
 }
 
 function paused(isPaused: boolean): Finding {

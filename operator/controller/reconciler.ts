@@ -2,7 +2,15 @@ import type { Logger } from 'pino';
 import { InvalidInputError } from '../../api/errors.ts';
 import { type EdgeCacheTier, parseTier } from '../../api/tier.ts';
 import type { AgentFleet } from '../agents/fleet.ts';
-import { isNotFound, NameTakenError } from '../errors.ts';
+import type { TierCertificate, TierCertificates } from '../certificates/tier-certificates.ts';
+import {
+  CertificateRefusedError,
+  IssuerMissingError,
+  isNotFound,
+  messageOf,
+  NameTakenError,
+  TokenReviewRefusedError,
+} from '../errors.ts';
 import { applyStatus } from '../kube/apply.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
@@ -13,17 +21,21 @@ import type { BuildSettings } from '../manifests/context.ts';
 import { nodeSelectorOf } from '../manifests/daemon-set.ts';
 import { desiredChildren } from '../manifests/desired.ts';
 import { childName, PAUSED_ANNOTATION } from '../manifests/names.ts';
-import { changeEvents, conditionEvents } from './announcements.ts';
+import { isOwnCertificate, tlsSecretOf } from '../manifests/tls-mount.ts';
+import { certificateEvent, changeEvents, conditionEvents } from './announcements.ts';
 import type { Change, ChildCache, Children } from './children.ts';
 import type { Observation } from './findings.ts';
 import type { NodeOverlap } from './node-overlap.ts';
 import { conditionsOf, isSameStatus, liveStatus, rolloutCountsOf, statusOf } from './status.ts';
+import type { TokenReviewers } from './token-reviewers.ts';
 
 export interface ReconcilerOptions {
   readonly client: KubeClient;
   readonly tiers: { get(key: string): KubeObject | undefined };
   readonly cache: ChildCache;
   readonly children: Children;
+  readonly certificates: TierCertificates;
+  readonly reviewers: TokenReviewers;
   readonly fleet: AgentFleet;
   readonly overlap: NodeOverlap;
   readonly events: EventRecorder;
@@ -49,6 +61,7 @@ export class TierReconciler {
     // Children have owner references: the cluster's garbage collector deletes them.
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
       this.#forget(key);
+      await this.#options.reviewers.ensure(signal);
       return;
     }
     const isPaused = object.metadata.annotations?.[PAUSED_ANNOTATION] === 'true';
@@ -58,8 +71,8 @@ export class TierReconciler {
       try {
         await this.#carryOut(object, reading, logger, signal);
       } catch (error) {
-        if (error instanceof NameTakenError)
-          reading = { problem: { reason: 'NameTaken', message: error.message } };
+        const reason = reasonOf(error);
+        if (reason !== undefined) reading = { problem: { reason, message: messageOf(error) } };
         failure = error;
       }
     }
@@ -73,6 +86,7 @@ export class TierReconciler {
     const { namespace, name } = splitKey(key);
     this.#options.fleet.forget(key);
     this.#options.children.forget(namespace, name);
+    this.#options.certificates.forget(key);
   }
 
   #read(object: KubeObject): Reading {
@@ -92,13 +106,18 @@ export class TierReconciler {
     signal: AbortSignal,
   ): Promise<void> {
     const { children, events, fleet, settings } = this.#options;
-    const wanted = desiredChildren({ object, tier, file, settings: settings() });
+    if (tier.spec.security.tls.issuerRef !== undefined) this.#requireIssuer();
+    // Also where this tier needs it no more.
+    await this.#options.reviewers.ensure(signal);
+    const certificate = await this.#certificateOf(object, tier, signal);
+    const trust = certificate === undefined ? {} : { trust: certificate.bundle };
+    const wanted = desiredChildren({ object, tier, file, settings: settings(), ...trust });
     const changes: Change[] = [];
     try {
       for (const child of wanted) {
         changes.push(await children.ensure(child, object.metadata.uid, signal));
         // Running agents need not wait for the rest: what they start by is safe in the ConfigMap.
-        if (child.kind === 'ConfigMap')
+        if (child.kind === 'ConfigMap' && child.metadata.name === childName(object.metadata.name))
           fleet.setConfig(`${object.metadata.namespace}/${object.metadata.name}`, file);
       }
       changes.push(...(await children.prune(object, wanted, signal)));
@@ -107,6 +126,27 @@ export class TierReconciler {
       if (done.length > 0) logger.info({ changes: done }, 'children changed');
       for (const event of changeEvents(changes)) events.record(object, event);
     }
+  }
+
+  /** @throws IssuerMissingError */
+  #requireIssuer(): void {
+    const { hasCertificates } = this.#options.settings();
+    if (hasCertificates === undefined)
+      throw new Error('whether the cluster has cert-manager is not known yet');
+    if (!hasCertificates) throw new IssuerMissingError();
+  }
+
+  /** The certificate that the operator makes; undefined: it makes none for this tier. */
+  async #certificateOf(
+    object: KubeObject,
+    tier: EdgeCacheTier,
+    signal: AbortSignal,
+  ): Promise<TierCertificate | undefined> {
+    if (!isOwnCertificate(tier)) return undefined;
+    const certificate = await this.#options.certificates.ensure(object, signal);
+    if (certificate.madeBecause !== undefined)
+      this.#options.events.record(object, certificateEvent(certificate.madeBecause, certificate.endsAt));
+    return certificate;
   }
 
   async #writeStatus(
@@ -147,9 +187,23 @@ export class TierReconciler {
       rollout: rolloutCountsOf(daemonSet),
       fleet: fleet.summary(key),
       overlap: overlap.of(key),
+      ...tlsOf(reading),
       nodeSelector: 'tier' in reading ? selectorText(reading.tier) : 'the labels of spec.nodeSelector',
     };
   }
+}
+
+/** What a failure is called in a condition, where a person must do something about it. */
+function reasonOf(error: unknown): string | undefined {
+  if (error instanceof NameTakenError) return 'NameTaken';
+  if (error instanceof CertificateRefusedError) return 'CertificateRefused';
+  if (error instanceof TokenReviewRefusedError) return 'TokenReviewRefused';
+  return error instanceof IssuerMissingError ? 'IssuerMissing' : undefined;
+}
+
+function tlsOf(reading: Reading): Pick<Observation, 'tls'> {
+  const secretName = 'tier' in reading ? tlsSecretOf(reading.tier) : undefined;
+  return secretName === undefined ? {} : { tls: { secretName, now: Date.now() } };
 }
 
 function selectorText(tier: EdgeCacheTier): string {

@@ -1,12 +1,11 @@
 import type { Logger } from 'pino';
 import { TIER_LABEL } from '../../api/well-known.ts';
 import { tierKeyOf } from '../agents/endpoints.ts';
-import { isNotFound } from '../errors.ts';
 import type { KubeClient } from '../kube/client.ts';
-import { delay } from '../kube/delay.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { type ChangeHandler, Reflector, type ReflectorTiming } from '../kube/reflector.ts';
 import {
+  CERTIFICATES,
   CONFIG_MAPS,
   DAEMON_SETS,
   ENDPOINT_SLICES,
@@ -21,6 +20,7 @@ import {
 import { canonicalJson } from '../manifests/canonical.ts';
 import { ENDPOINTS_LABEL, MANAGED_SELECTOR } from '../manifests/names.ts';
 import type { ChildCache } from './children.ts';
+import { OptionalKind } from './optional-kinds.ts';
 
 export interface WatchHandlers {
   /** Look at a tier now. */
@@ -39,7 +39,7 @@ export interface WatchesOptions {
   readonly namespace?: string | undefined;
   readonly onRelist: (kind: string) => void;
   readonly timing?: Partial<ReflectorTiming>;
-  /** How often to look whether the cluster knows ServiceMonitors. */
+  /** How often to look whether the cluster knows the kinds of other operators. */
   readonly discoveryMs?: number;
 }
 
@@ -50,7 +50,8 @@ export class Watches implements ChildCache {
   readonly #options: WatchesOptions;
   readonly #children = new Map<string, Reflector>();
   readonly #slices: Reflector;
-  #serviceMonitors: Reflector | undefined;
+  readonly #serviceMonitors: OptionalKind;
+  readonly #certificates: OptionalKind;
 
   constructor(options: WatchesOptions) {
     this.#options = options;
@@ -75,14 +76,21 @@ export class Watches implements ChildCache {
     );
     for (const resource of [SERVICE_ACCOUNTS, CONFIG_MAPS, NETWORK_POLICIES, SERVICES, DAEMON_SETS])
       this.#children.set(resource.kind, this.#childReflector(resource));
+    this.#serviceMonitors = this.#optional(SERVICE_MONITORS);
+    this.#certificates = this.#optional(CERTIFICATES);
   }
 
   get hasServiceMonitors(): boolean {
-    return this.#serviceMonitors?.hasSynced ?? false;
+    return this.#serviceMonitors.isThere ?? false;
+  }
+
+  /** Whether the cluster has cert-manager; undefined: that is not known yet. */
+  get hasCertificates(): boolean | undefined {
+    return this.#certificates.isThere;
   }
 
   get all(): Reflector[] {
-    const optional = this.#serviceMonitors === undefined ? [] : [this.#serviceMonitors];
+    const optional = [this.#serviceMonitors, this.#certificates].flatMap(({ reflector }) => reflector ?? []);
     return [this.tiers, this.nodes, this.#slices, ...this.#children.values(), ...optional];
   }
 
@@ -108,43 +116,28 @@ export class Watches implements ChildCache {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([...this.all.map((reflector) => reflector.run(signal)), this.#discover(signal)]);
+    await Promise.all([
+      ...this.all.map((reflector) => reflector.run(signal)),
+      this.#serviceMonitors.run(signal),
+      this.#certificates.run(signal),
+    ]);
   }
 
   #of(kind: string): Reflector | undefined {
-    return kind === SERVICE_MONITORS.kind ? this.#serviceMonitors : this.#children.get(kind);
+    const optional = [this.#serviceMonitors, this.#certificates].find((other) => other.kind === kind);
+    return optional === undefined ? this.#children.get(kind) : optional.reflector;
   }
 
-  /** The Prometheus operator may be installed, and removed, at any time. */
-  async #discover(signal: AbortSignal): Promise<void> {
-    const { logger, discoveryMs = 60_000 } = this.#options;
-    let stop: AbortController | undefined;
-    while (!signal.aborted) {
-      const isThere = await this.#knowsServiceMonitors(signal);
-      if (isThere === true && stop === undefined) {
-        stop = new AbortController();
-        logger.info('the cluster knows ServiceMonitors');
-        this.#serviceMonitors = this.#childReflector(SERVICE_MONITORS);
-        const ended = AbortSignal.any([signal, stop.signal]);
-        void this.#serviceMonitors.run(ended);
-        void this.#serviceMonitors.synced.then(() => this.#enqueueAll());
-      } else if (isThere === false && stop !== undefined) {
-        stop.abort();
-        stop = undefined;
-        this.#serviceMonitors = undefined;
-      }
-      await delay(discoveryMs, signal);
-    }
-  }
-
-  /** Undefined: nobody can tell just now. */
-  async #knowsServiceMonitors(signal: AbortSignal): Promise<boolean | undefined> {
-    try {
-      const found = await this.#options.client.json({ path: `/apis/${SERVICE_MONITORS.apiVersion}`, signal });
-      return JSON.stringify(found).includes(`"${SERVICE_MONITORS.plural}"`);
-    } catch (error) {
-      return isNotFound(error) ? false : undefined;
-    }
+  #optional(resource: Resource): OptionalKind {
+    const { client, logger, discoveryMs = 60_000 } = this.#options;
+    return new OptionalKind({
+      resource,
+      client,
+      logger,
+      discoveryMs,
+      reflector: () => this.#childReflector(resource),
+      onArrival: () => this.#enqueueAll(),
+    });
   }
 
   #enqueueAll(): void {

@@ -25,13 +25,21 @@ export const DAEMON_SETS = resource('apps/v1', 'DaemonSet', 'daemonsets');
 export const NETWORK_POLICIES = resource('networking.k8s.io/v1', 'NetworkPolicy', 'networkpolicies');
 export const ENDPOINT_SLICES = resource('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices');
 export const LEASES = resource('coordination.k8s.io/v1', 'Lease', 'leases');
+export const CLUSTER_ROLE_BINDINGS = resource(
+  'rbac.authorization.k8s.io/v1',
+  'ClusterRoleBinding',
+  'clusterrolebindings',
+  false,
+);
 export const EVENTS = resource('events.k8s.io/v1', 'Event', 'events');
 export const SERVICE_MONITORS = resource('monitoring.coreos.com/v1', 'ServiceMonitor', 'servicemonitors');
+export const CERTIFICATES = resource('cert-manager.io/v1', 'Certificate', 'certificates');
 
 /** Kinds that the operator makes for a tier, in the order in which they are applied. */
 export const CHILD_RESOURCES: readonly Resource[] = [
   SERVICE_ACCOUNTS,
   CONFIG_MAPS,
+  CERTIFICATES,
   NETWORK_POLICIES,
   SERVICES,
   DAEMON_SETS,

@@ -3,6 +3,8 @@ import { coldPart, configHash } from '../../api/reload.ts';
 import type { EdgeCacheTier } from '../../api/tier.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { canonicalJson, shortHash } from './canonical.ts';
+import { redisFilesOf } from './redis-secrets.ts';
+import { securityOf } from './security-file.ts';
 
 /** The agents' file of configuration, byte for byte as it is mounted and as it is sent to running agents. */
 export interface AgentConfigFile {
@@ -11,11 +13,16 @@ export interface AgentConfigFile {
   readonly hash: string;
   /** Names the part that needs new pods when it changes. */
   readonly coldHash: string;
+  /** Whether agents that run by it speak TLS. */
+  readonly hasTls: boolean;
 }
 
 export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKey: string): AgentConfigFile {
+  const shared = agentFileOf(tier);
   const file: Record<string, unknown> = {
-    ...agentFileOf(tier),
+    ...shared,
+    redis: { ...shared.redis, ...redisFilesOf(tier) },
+    ...securityOf(tier),
     origin: {
       tier: keyOf(object),
       uid: object.metadata.uid ?? '',
@@ -24,5 +31,6 @@ export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKe
     },
   };
   const text = `${canonicalJson(file, 2)}\n`;
-  return { text, hash: configHash(text), coldHash: shortHash(coldPart(file)) };
+  const coldHash = shortHash(coldPart(file));
+  return { text, hash: configHash(text), coldHash, hasTls: tier.spec.security.tls.enabled };
 }

@@ -9,6 +9,8 @@ export interface BuildContext {
   readonly tier: EdgeCacheTier;
   readonly file: AgentConfigFile;
   readonly settings: BuildSettings;
+  /** Authorities of the operator that clients are to trust; undefined: it made no certificate for this tier. */
+  readonly trust?: string;
 }
 
 export interface BuildSettings {
@@ -18,4 +20,8 @@ export interface BuildSettings {
   /** Public key that agents take reloads by. */
   readonly reloadKey: string;
   readonly hasServiceMonitors: boolean;
+  /** Whether the cluster has cert-manager; undefined: that is not known yet. */
+  readonly hasCertificates: boolean | undefined;
+  /** Last part of the names of Services, such as cluster.local. */
+  readonly clusterDomain: string;
 }

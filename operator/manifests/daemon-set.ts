@@ -10,6 +10,9 @@ import {
   OUTBOX_DIR,
   selectorLabels,
 } from './names.ts';
+import { redisEnvironment, redisVolume } from './redis-secrets.ts';
+import { tokensVolume } from './security-file.ts';
+import { tlsVolume } from './tls-mount.ts';
 
 /** Time for an agent to send what is queued and to hand its callers over. */
 const TERMINATION_SECONDS = 30;
@@ -60,7 +63,8 @@ function podSpec(context: BuildContext): object {
   const { priorityClassName, tolerations, imagePullSecrets } = tier.spec;
   return {
     serviceAccountName: childName(object.metadata.name),
-    automountServiceAccountToken: false,
+    // Their own token, good for nothing but to have callers' tokens looked at.
+    automountServiceAccountToken: tier.spec.security.auth.serviceAccounts,
     // Otherwise a Service named cache-… would add variables CACHE_…, which an agent refuses as misspelt.
     enableServiceLinks: false,
     terminationGracePeriodSeconds: TERMINATION_SECONDS,
@@ -80,6 +84,9 @@ function podSpec(context: BuildContext): object {
       { name: 'config', configMap: { name: childName(object.metadata.name) } },
       { name: 'outbox', emptyDir: { sizeLimit: '256Mi' } },
       { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
+      ...tlsVolume(tier).volumes,
+      ...tokensVolume(tier).volumes,
+      ...redisVolume(tier).volumes,
     ],
   };
 }
@@ -92,7 +99,7 @@ function agentContainer({ tier, settings }: BuildContext): object {
     imagePullPolicy: settings.agentImagePullPolicy,
     // Not a command: the image itself knows by which flags Node is to run.
     args: ['--config', `${CONFIG_DIR}/${CONFIG_FILE}`],
-    env: environment(tier.spec.redis),
+    env: environment(tier),
     ports: [
       {
         name: 'grpc',
@@ -109,7 +116,7 @@ function agentContainer({ tier, settings }: BuildContext): object {
         ...(resources.limits.cpu === undefined ? {} : { cpu: resources.limits.cpu }),
       },
     },
-    ...probes(),
+    ...probes(tier.spec.security.tls.enabled),
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
@@ -120,29 +127,32 @@ function agentContainer({ tier, settings }: BuildContext): object {
       { name: 'config', mountPath: CONFIG_DIR, readOnly: true },
       { name: 'outbox', mountPath: OUTBOX_DIR },
       { name: 'tmp', mountPath: '/tmp' },
+      ...tlsVolume(tier).mounts,
+      ...tokensVolume(tier).mounts,
+      ...redisVolume(tier).mounts,
     ],
   };
 }
 
-function environment(redis: BuildContext['tier']['spec']['redis']): object[] {
-  const secret = redis.passwordSecretRef;
+function environment(tier: BuildContext['tier']): object[] {
   return [
     { name: 'EDGE_NODE_ID', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'spec.nodeName' } } },
     { name: 'CACHE_OUTBOX_DIR', value: OUTBOX_DIR },
-    ...(redis.username === undefined ? [] : [{ name: 'REDIS_USERNAME', value: redis.username }]),
-    ...(secret === undefined
-      ? []
-      : [{ name: 'REDIS_PASSWORD', valueFrom: { secretKeyRef: { name: secret.name, key: secret.key } } }]),
+    ...redisEnvironment(tier),
   ];
 }
 
-function probes(): object {
+function probes(isTls: boolean): object {
   // Alive is who answers at all: an agent without Redis is degraded, and a restart would only empty its memory.
   const alive = { httpGet: { path: '/healthz', port: 'http' } };
   return {
     startupProbe: { ...alive, periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 60 },
     livenessProbe: { ...alive, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 3 },
     // gRPC's own health service: NOT_SERVING as soon as the agent drains.
-    readinessProbe: { grpc: { port: GRPC_PORT }, periodSeconds: 2, timeoutSeconds: 1, failureThreshold: 2 },
+    // The kubelet does not speak TLS there; the HTTP port says the same.
+    readinessProbe: {
+      ...(isTls ? { httpGet: { path: '/readyz', port: 'http' } } : { grpc: { port: GRPC_PORT } }),
+      ...{ periodSeconds: 2, timeoutSeconds: 1, failureThreshold: 2 },
+    },
   };
 }

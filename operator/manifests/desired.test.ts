@@ -13,6 +13,11 @@ const everything = {
     nodes: ['s-0:26379', 's-1:26379'],
     username: 'agent',
     passwordSecretRef: { name: 'redis-auth', key: 'pass' },
+    sentinelUsername: 'watcher',
+    sentinelPasswordSecretRef: { name: 'sentinel-auth' },
+    tls: true,
+    caSecretName: 'redis-ca',
+    certSecretName: 'redis-client',
   },
   nodeSelector: { pool: 'edge' },
   tolerations: [{ key: 'edge', operator: 'Exists' }],
@@ -71,7 +76,9 @@ describe('what a tier stands for', () => {
     const text = String(fieldAt(ofKind(childrenOf(everything), 'ConfigMap'), 'data', 'agent.json'));
     const file = agentConfigSchema.parse(JSON.parse(text));
     expect(file.origin).toMatchObject({ tier: 'shop/edge-us-east', generation: 1 });
-    expect(text).not.toContain('passwordSecretRef');
+    for (const word of ['SecretRef', 'SecretName', 'watcher']) expect(text).not.toContain(word);
+    expect(file.redis).toMatchObject({ tls: true, caFile: '/etc/edgecache/redis-tls/ca.crt' });
+    expect(file.redis.keyFile).toBe('/etc/edgecache/redis-tls/tls.key');
     expect(text).not.toContain('tolerations');
     const map = ofKind(childrenOf(everything), 'ConfigMap');
     expect(map?.metadata.annotations?.['edgecache.dev/config-hash']).toBe(configHash(text));
@@ -129,5 +136,83 @@ describe('what a tier stands for', () => {
         ports: [{ protocol: 'TCP', port: 7480 }],
       }),
     ]);
+  });
+
+  const tls = (fields: object, settings = {}) =>
+    desiredChildren({
+      ...contextOf(aTier('edge-us-east', { security: { tls: { enabled: true, ...fields } } }), settings),
+      ...(Object.keys(fields).length === 0 ? { trust: 'the authorities' } : {}),
+    });
+
+  test('with TLS, has the certificate in the pods, probes that the kubelet can do, and a file that agents take', () => {
+    const children = tls({});
+    const pods = JSON.stringify(fieldAt(ofKind(children, 'DaemonSet'), 'spec', 'template', 'spec'));
+    expect(pods).toContain('"mountPath":"/etc/edgecache/tls"');
+    expect(pods).toContain('"secretName":"edgecache-edge-us-east-serving","defaultMode":288');
+    expect(pods).not.toContain('"grpc":{"port"');
+    const files = children.filter((child) => child.kind === 'ConfigMap');
+    expect(fieldAt(files[1], 'data')).toEqual({ 'ca.crt': 'the authorities' });
+    const file = agentConfigSchema.parse(JSON.parse(String(fieldAt(files[0], 'data', 'agent.json'))));
+    expect(file.security.tls).toMatchObject({ enabled: true, keyFile: '/etc/edgecache/tls/tls.key' });
+    // A new certificate is no reason for new pods: agents read the files again.
+    const other = desiredChildren({
+      ...contextOf(aTier('edge-us-east', { security: { tls: { enabled: true } } })),
+      trust: 'x',
+    });
+    expect(ofKind(other, 'DaemonSet')).toEqual(ofKind(children, 'DaemonSet'));
+  });
+
+  test('with a Secret of the user’s, or an issuer’s, tells agents whose clients’ certificates to take', () => {
+    const given = tls({ secretName: 'shop-tls', clientCert: 'require' });
+    expect(JSON.stringify(ofKind(given, 'ConfigMap'))).toContain('/etc/edgecache/tls/ca.crt');
+    expect(JSON.stringify(ofKind(given, 'DaemonSet'))).toContain('"secretName":"shop-tls"');
+    const issued = tls({ issuerRef: { name: 'ca' } }, { hasCertificates: true });
+    expect(fieldAt(ofKind(issued, 'Certificate'), 'spec')).toMatchObject({
+      secretName: 'edgecache-edge-us-east-tls',
+      issuerRef: { name: 'ca', kind: 'Issuer', group: 'cert-manager.io' },
+    });
+    expect(JSON.stringify(ofKind(issued, 'DaemonSet'))).toContain(
+      '"secretName":"edgecache-edge-us-east-tls"',
+    );
+  });
+
+  const guarded = (accessRules: object[] = [], auth = {}) => ({
+    security: {
+      auth: {
+        required: true,
+        tokenSecretName: 'shop-tokens',
+        serviceAccounts: true,
+        audience: 'edgecache',
+        ...auth,
+      },
+      accessRules,
+      limits: { requestsPerSecond: 1000 },
+      accessLog: {},
+    },
+  });
+  const rule = { identities: ['serviceaccount:shop/*'], namespaces: ['*'], allow: ['read'] };
+
+  test('with callers that must say who they are, has their tokens, and what it takes to look at others', () => {
+    const children = childrenOf(guarded([rule]));
+    const pods = fieldAt(ofKind(children, 'DaemonSet'), 'spec', 'template', 'spec');
+    expect(fieldAt(pods, 'automountServiceAccountToken')).toBe(true);
+    expect(JSON.stringify(pods)).toContain('"mountPath":"/etc/edgecache/auth"');
+    const file = JSON.parse(String(fieldAt(ofKind(children, 'ConfigMap'), 'data', 'agent.json')));
+    expect(agentConfigSchema.parse(file).security).toMatchObject({
+      auth: { required: true, tokenFile: '/etc/edgecache/auth/tokens', audience: 'edgecache' },
+      accessRules: [rule],
+      limits: { requestsPerSecond: 1000, maxConnections: 1024 },
+      accessLog: { sampleRate: 0.01 },
+    });
+    const ports = JSON.stringify(fieldAt(ofKind(children, 'NetworkPolicy'), 'spec', 'egress'));
+    expect(ports).toContain('{"protocol":"TCP","port":443},{"protocol":"TCP","port":6443}');
+    expect(JSON.stringify(childrenOf())).not.toContain('6443');
+    expect(fieldAt(template(), 'spec', 'automountServiceAccountToken')).toBe(false);
+  });
+
+  test('has the same pods when only access rules change', () => {
+    const without = fieldAt(template(guarded()), 'metadata');
+    expect(fieldAt(template(guarded([rule])), 'metadata')).toEqual(without);
+    expect(fieldAt(template(guarded([rule], { audience: 'other' })), 'metadata')).not.toEqual(without);
   });
 });

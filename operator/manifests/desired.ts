@@ -1,6 +1,7 @@
 import type { KubeObject } from '../kube/object.ts';
 import { CHILD_RESOURCES } from '../kube/resources.ts';
 import { shortHash } from './canonical.ts';
+import { buildCertificate } from './certificate.ts';
 import { buildConfigMap } from './config-map.ts';
 import type { BuildContext } from './context.ts';
 import { buildDaemonSet } from './daemon-set.ts';
@@ -9,6 +10,7 @@ import { buildNetworkPolicy } from './network-policy.ts';
 import { buildHeadlessService, buildLocalService } from './service.ts';
 import { buildServiceAccount } from './service-account.ts';
 import { buildServiceMonitor } from './service-monitor.ts';
+import { buildTrust } from './trust.ts';
 
 /** Everything that a tier stands for, in the order in which it is to be applied. Pure. */
 export function desiredChildren(context: BuildContext): KubeObject[] {
@@ -16,6 +18,8 @@ export function desiredChildren(context: BuildContext): KubeObject[] {
   const children = [
     buildServiceAccount(context),
     buildConfigMap(context),
+    ...buildTrust(context),
+    ...buildCertificate(context),
     ...(spec.networkPolicy.policy === 'Managed' ? [buildNetworkPolicy(context)] : []),
     buildLocalService(context),
     buildHeadlessService(context),

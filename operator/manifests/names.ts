@@ -12,6 +12,9 @@ export const APPLIED_HASH_ANNOTATION = 'edgecache.dev/applied-hash';
 export const COLD_HASH_ANNOTATION = 'edgecache.dev/cold-config-hash';
 export const CONFIG_HASH_ANNOTATION = 'edgecache.dev/config-hash';
 
+/** Any other value than before makes the operator make a new certificate at once. */
+export const RENEW_ANNOTATION = 'edgecache.dev/renew-certificate';
+
 export const CONFIG_DIR = '/etc/edgecache';
 export const CONFIG_FILE = 'agent.json';
 export const OUTBOX_DIR = '/var/lib/edgecache/outbox';
@@ -22,6 +25,25 @@ export const MANAGED_SELECTOR = `app.kubernetes.io/managed-by=${MANAGED_BY}`;
 /** Also the name of the Service that applications use: `edgecache-<tier>.<namespace>:7480`. */
 export const childName = (tierName: string): string => `edgecache-${tierName}`;
 export const headlessName = (tierName: string): string => `${childName(tierName)}-agents`;
+
+/** Secret with the certificate that the operator made. The chart's admission policy knows names by this end. */
+export const servingSecretName = (tierName: string): string => `${childName(tierName)}-serving`;
+/** Secret that cert-manager is asked to fill. */
+export const issuedSecretName = (tierName: string): string => `${childName(tierName)}-tls`;
+/** All names under which a pod may ask, the one of the Service first. */
+export function servingNames(
+  { metadata: { name, namespace = 'default' } }: KubeObject,
+  clusterDomain: string,
+): string[] {
+  return [childName(name), headlessName(name)].flatMap((service) => [
+    service,
+    `${service}.${namespace}`,
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}.svc.${clusterDomain}`,
+  ]);
+}
+/** ConfigMap with what clients are to trust. */
+export const trustName = (tierName: string): string => `${childName(tierName)}-ca`;
 
 /** What a DaemonSet and Services select by. Immutable, so it has nothing that may ever change. */
 export function selectorLabels(tierName: string): Record<string, string> {

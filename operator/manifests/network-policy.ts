@@ -51,6 +51,10 @@ function egressRules({ tier }: BuildContext): object[] {
     { ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] },
     // By port alone: Redis may be outside the cluster, and nodes of a cluster tell each other's addresses.
     { ports: redisPorts(tier.spec).map(tcp) },
+    // By port alone: what address the API server has, a policy sees only after the Service's has been replaced by it.
+    ...(tier.spec.security.auth.serviceAccounts
+      ? [{ ports: tier.spec.networkPolicy.apiServerPorts.map(tcp) }]
+      : []),
     ...tracingRules(tier.spec),
   ];
 }

@@ -10,6 +10,8 @@ export const SETTINGS: BuildSettings = {
   operatorNamespace: 'edgecache-system',
   reloadKey: 'MCowBQYDK2VwAyEA',
   hasServiceMonitors: false,
+  hasCertificates: false,
+  clusterDomain: 'cluster.local',
 };
 
 /** A tier as the API server would hand it out. */

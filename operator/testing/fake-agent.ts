@@ -4,11 +4,12 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { z } from 'zod';
 import { agentConfigSchema } from '../../api/agent-config.ts';
 import { configHash, isSignedReload, RELOAD_PATH, SIGNATURE_HEADER } from '../../api/reload.ts';
-import { EdgeCacheService, StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
+import { StatsResponse } from '../../proto/gen/edgecache/v1/edgecache.ts';
 
 const fileSchema = z.looseObject({
   l1: z.looseObject({ maxEntries: z.number().optional(), ttlSeconds: z.number() }),
@@ -16,7 +17,7 @@ const fileSchema = z.looseObject({
 });
 export type ReceivedFile = z.infer<typeof fileSchema>;
 
-/** The side of an agent that the operator sees: takes signed configuration over HTTP, gives statistics over gRPC. */
+/** The side of an agent that the operator sees: takes signed configuration and gives statistics over HTTP. */
 export class FakeAgent implements AsyncDisposable {
   /** What was taken, by tier. */
   readonly files = new Map<string, ReceivedFile>();
@@ -30,32 +31,24 @@ export class FakeAgent implements AsyncDisposable {
   l1SizeShare = 1;
   statsCalls = 0;
   readonly #http: HttpServer;
-  readonly #grpc = new Server();
+  readonly #grpc: TcpServer;
   #lastHash = '';
   httpPort = 0;
   grpcPort = 0;
 
-  constructor() {
+  /** With a certificate its gRPC port shows that, and does nothing else. */
+  constructor(tls?: { readonly certificate: string; readonly key: string }) {
     this.#http = createServer((request, response) => void this.#serve(request, response));
-    this.#grpc.addService(EdgeCacheService, {
-      stats: (_call: unknown, callback: (error: null, response: StatsResponse) => void) => {
-        this.statsCalls += 1;
-        callback(null, this.#stats());
-      },
-    });
+    this.#grpc =
+      tls === undefined
+        ? createTcpServer((socket) => socket.destroy())
+        : createTlsServer({ cert: tls.certificate, key: tls.key }, (socket) => socket.destroy());
   }
 
   /** On given ports, or free ones. */
   async listen(host: string, httpPort = 0, grpcPort = 0): Promise<this> {
-    await new Promise<void>((resolve) => this.#http.listen(httpPort, host, resolve));
-    const address = this.#http.address();
-    this.httpPort = address !== null && typeof address === 'object' ? address.port : 0;
-    this.grpcPort = await new Promise((resolve, reject) => {
-      this.#grpc.bindAsync(`${host}:${grpcPort}`, ServerCredentials.createInsecure(), (error, port) => {
-        if (error === null) resolve(port);
-        else reject(error);
-      });
-    });
+    this.httpPort = await portOf(this.#http, host, httpPort);
+    this.grpcPort = await portOf(this.#grpc, host, grpcPort);
     return this;
   }
 
@@ -67,10 +60,15 @@ export class FakeAgent implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#http.closeAllConnections();
     await new Promise<void>((resolve) => this.#http.close(() => resolve()));
-    this.#grpc.forceShutdown();
+    await new Promise<void>((resolve) => this.#grpc.close(() => resolve()));
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url === '/statusz') {
+      this.statsCalls += 1;
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(this.#stats()));
+      return;
+    }
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
@@ -106,4 +104,10 @@ export class FakeAgent implements AsyncDisposable {
       configHash: this.files.size === 1 ? this.#lastHash : '',
     });
   }
+}
+
+async function portOf(server: TcpServer, host: string, port: number): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  const address = server.address();
+  return address !== null && typeof address === 'object' ? address.port : 0;
 }

@@ -74,7 +74,8 @@ test('without the operator a tier can be deleted, and takes all that it had with
 async function releaseObjects(): Promise<string> {
   const namespaced =
     'deployments,replicasets,pods,services,endpointslices,secrets,leases,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies';
-  const wide = 'clusterroles,clusterrolebindings';
+  const wide =
+    'clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings';
   const all = await Promise.all([
     kubectl(
       'get',

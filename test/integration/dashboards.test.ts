@@ -29,7 +29,13 @@ let load: Promise<void> | undefined;
 async function anOperator(): Promise<{ server: HealthServer; port: number; metrics: OperatorMetrics }> {
   const metrics = new OperatorMetrics();
   const watches = () => [{ kind: 'EdgeCacheTier', silentForMs: 1_000, size: 3 }];
-  metrics.observeState({ queueDepth: () => 0, activeWorkers: () => 1, watches });
+  metrics.observeState({
+    queueDepth: () => 0,
+    activeWorkers: () => 1,
+    watches,
+    certificates: () => [],
+    authorityEndsAt: () => undefined,
+  });
   metrics.leader.set(1);
   const well = () => undefined;
   const server = new HealthServer({ unhealthy: well, notReady: well }, metrics.registry);

@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest';
+import { fleetKeys } from '../../agent/l2/keys.ts';
 import { until } from '../../hack/local/children.ts';
 import { LocalAgent } from '../../hack/local/local-agent.ts';
 import { RedisServer } from '../../hack/local/redis-server.ts';
@@ -182,6 +183,29 @@ it('without Redis the page shows this agent alone, and says why', async () => {
   await page.locator('#fleet-note', { hasText: 'Only this agent can be shown' }).waitFor();
   await page.locator('#fleet-table .state', { hasText: 'not ready' }).waitFor();
   expect(await page.locator('#banner').textContent()).toContain('Redis');
+});
+
+it('of a thousand agents the page shows the first, and finds any', async () => {
+  const { redis, origin } = await setUp();
+  const { summaries, seen } = fleetKeys('default');
+  const [own = ''] = await until('the agent has told of itself', async () => {
+    const values = await redis.admin.hvals(summaries);
+    return values.length > 0 ? values : undefined;
+  });
+  const ids = Array.from({ length: 1_000 }, (_, i) => `node-${String(i).padStart(4, '0')}`);
+  const texts = ids.map(
+    (id) => [id, JSON.stringify({ ...JSON.parse(own), node: id, region: 'eu-west' })] as const,
+  );
+  const [seconds] = await redis.admin.time();
+  await redis.admin.hset(summaries, Object.fromEntries(texts));
+  await redis.admin.zadd(seen, ...ids.flatMap((id) => [Number(seconds) * 1000, id]));
+  const { page, complaints } = await openUi(origin);
+  await page.locator('#fleet-note', { hasText: /The first 200 of 100[01];/ }).waitFor();
+  expect(await page.locator('#fleet-table tbody tr').count()).toBe(200);
+  await page.getByRole('region', { name: 'Fleet' }).getByRole('searchbox').fill('node-0789');
+  await page.getByRole('rowheader', { name: 'node-0789' }).waitFor();
+  expect(await page.locator('#fleet-table tbody tr').count()).toBe(1);
+  expect(complaints).toEqual([]);
 });
 
 it('the page can be used by keyboard, read by a screen reader, and on a phone', async () => {

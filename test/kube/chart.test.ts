@@ -67,18 +67,33 @@ describe.skipIf(findHelm() === undefined)('the chart', () => {
     for (const rule of rules) expect(JSON.stringify(rule)).not.toContain('"*"');
     const secrets = rules.filter((rule) => rule['resources']?.includes('secrets'));
     expect(secrets).toEqual([
+      // Narrowed to the operator's own by a policy: see certificates.test.ts.
+      { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'patch'] },
       {
         apiGroups: [''],
         resources: ['secrets'],
-        resourceNames: ['edgecache-operator-reload-key'],
+        resourceNames: ['edgecache-operator-reload-key', 'edgecache-operator-authorities'],
         verbs: ['get', 'update'],
       },
     ]);
+    const without = await rendered('--set', 'certificates.enabled=false');
+    const text = JSON.stringify(without);
+    expect(text).not.toContain('"resources":["secrets"],"verbs":["create","patch"]');
+    expect(text).not.toContain('authorities"]');
+    expect(text).not.toContain('ValidatingAdmissionPolicy');
     const watched = ['--set', 'operator.watchNamespace=shop'];
     const cluster = (await rendered(...watched)).find(
       (object) => object.kind === 'ClusterRole' && object.metadata.name === `${NAMESPACE}-edgecache-operator`,
     );
-    expect(cluster?.['rules']).toEqual([{ apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] }]);
+    const reviews = {
+      apiGroups: ['rbac.authorization.k8s.io'],
+      resourceNames: [`${NAMESPACE}-edgecache-operator-token-reviews`],
+    };
+    expect(cluster?.['rules']).toEqual([
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
+      { ...reviews, resources: ['clusterrolebindings'], verbs: ['patch'] },
+      { ...reviews, resources: ['clusterroles'], verbs: ['bind'] },
+    ]);
   });
 
   test('has the alerts of their source, with thresholds of one’s own, and without those that are not wanted', async () => {

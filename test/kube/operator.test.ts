@@ -4,14 +4,13 @@ import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Condition } from '../../api/tier-status.ts';
-import { readOperatorConfig } from '../../operator/config/operator-config.ts';
 import { conditionsOf, liveStatus } from '../../operator/controller/status.ts';
 import { isNotFound } from '../../operator/errors.ts';
 import { mergePatch } from '../../operator/kube/apply.ts';
 import type { KubeClient } from '../../operator/kube/client.ts';
-import { LEASE_TIMING, type LeaseTiming } from '../../operator/kube/lease.ts';
 import { fieldAt, type KubeObject, numberAt } from '../../operator/kube/object.ts';
 import {
+  CERTIFICATES,
   CHILD_RESOURCES,
   CONFIG_MAPS,
   DAEMON_SETS,
@@ -27,12 +26,12 @@ import {
   TIERS,
 } from '../../operator/kube/resources.ts';
 import { MANAGED_SELECTOR } from '../../operator/manifests/names.ts';
-import { runOperator } from '../../operator/operator.ts';
 import { eventually } from '../../operator/testing/eventually.ts';
 import { FakeAgent } from '../../operator/testing/fake-agent.ts';
 import { findKubeBinaries, NO_BINARIES, TestApiServer } from './api-server.ts';
 import { FakeKubelet } from './fake-kubelet.ts';
 import { findHelm, installChart } from './helm.ts';
+import { OPERATOR_NAMESPACE, OPERATOR_USER, RunningOperator } from './running-operator.ts';
 
 const run = promisify(execFile);
 const binaries = findKubeBinaries();
@@ -48,61 +47,13 @@ const missing = [
 if (missing.length > 0) console.warn(`skipped: ${missing.join('; ')}`);
 
 const NAMESPACES: Resource = { apiVersion: 'v1', kind: 'Namespace', plural: 'namespaces', namespaced: false };
-const OPERATOR_NAMESPACE = 'edgecache-system';
-const OPERATOR = `system:serviceaccount:${OPERATOR_NAMESPACE}:edgecache-operator`;
+/** Kinds that this cluster does not know. */
+const OPTIONAL: readonly Resource[] = [CERTIFICATES, SERVICE_MONITORS];
 const logger = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
-/** The real times, so that a busy machine loses no lease; only looking for a free one is quicker. */
-const LEASE: LeaseTiming = { ...LEASE_TIMING, retryMs: 200 };
 
 vi.setConfig({ testTimeout: 90_000 });
 /** The garbage collector looks for new kinds every 30 s: until then it does not know tiers. */
 const COLLECTED_MS = 60_000;
-
-class RunningOperator {
-  readonly #stop = new AbortController();
-  readonly ended: Promise<unknown>;
-  port = 0;
-
-  constructor(server: TestApiServer, agent: FakeAgent, podName: string) {
-    const config = readOperatorConfig({
-      AGENT_IMAGE: 'edgecache/agent:test',
-      POD_NAMESPACE: OPERATOR_NAMESPACE,
-      POD_NAME: podName,
-      HTTP_PORT: '0',
-      AGENT_HTTP_PORT: String(agent.httpPort),
-      AGENT_GRPC_PORT: String(agent.grpcPort),
-      STATS_INTERVAL_SECONDS: '1',
-      LEASE_NAME: 'edgecache-operator',
-    });
-    const parts = {
-      config,
-      credentials: server.credentials(OPERATOR),
-      logger: logger.child({ podName }),
-      leaseTiming: LEASE,
-      onListening: (port: number) => {
-        this.port = port;
-      },
-    };
-    this.ended = runOperator(parts, this.#stop.signal).catch((error: unknown) => error);
-  }
-
-  async metric(name: string): Promise<number> {
-    const text = await (await fetch(`http://127.0.0.1:${this.port}/metrics`)).text();
-    return text
-      .split('\n')
-      .filter((line) => line.startsWith(name))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
-  }
-
-  async status(path: string): Promise<number> {
-    return (await fetch(`http://127.0.0.1:${this.port}${path}`)).status;
-  }
-
-  async stop(): Promise<unknown> {
-    this.#stop.abort();
-    return await this.ended;
-  }
-}
 
 describe.skipIf(missing.length > 0)(
   'the operator on a real API server, with the rights that the chart gives it',
@@ -116,8 +67,7 @@ describe.skipIf(missing.length > 0)(
 
     beforeAll(async () => {
       if (binaries === undefined || hostIp === undefined) return;
-      const users = [{ name: OPERATOR, groups: ['system:serviceaccounts', 'system:authenticated'] }];
-      server = await TestApiServer.start(binaries, { users, withControllers: true });
+      server = await TestApiServer.start(binaries, { users: [OPERATOR_USER], withControllers: true });
       client = server.client();
       await installChart(server.writeKubeConfig(), OPERATOR_NAMESPACE);
       // Pods of agents that are less than restricted would be refused here, and never become ready.
@@ -296,7 +246,7 @@ describe.skipIf(missing.length > 0)(
     test('a reconcile of what is as it should be writes nothing', async () => {
       await condition('first', 'RolloutComplete', { status: 'True' });
       const versions = async () => {
-        const all = CHILD_RESOURCES.filter((resource) => resource !== SERVICE_MONITORS).map((resource) =>
+        const all = CHILD_RESOURCES.filter((resource) => !OPTIONAL.includes(resource)).map((resource) =>
           client.json({ path: pathOf(resource), query: { labelSelector: MANAGED_SELECTOR } }),
         );
         const lists = await Promise.all(all);

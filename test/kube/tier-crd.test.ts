@@ -109,6 +109,17 @@ describe.skipIf(binaries === undefined)('the CRD on a real API server', () => {
       imagePullSecrets: [{ name: 'pull' }],
       rollout: { maxSurge: '25%' },
       access: { mode: 'PreferSameNode' },
+      security: {
+        tls: { enabled: true, secretName: 'shop-tls', clientCert: 'optional' },
+        auth: { required: true, tokenSecretName: 'tokens', serviceAccounts: true, audience: 'edgecache' },
+        accessRules: [
+          {
+            identities: ['serviceaccount:shop/*', 'cert:web'],
+            namespaces: ['gpu_*'],
+            allow: ['read', 'write'],
+          },
+        ],
+      },
       networkPolicy: {
         clientNamespaces: ['*'],
         clientCidrs: ['10.0.0.0/8', '::/0'],

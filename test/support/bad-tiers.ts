@@ -8,6 +8,10 @@ export const good = (changes: Spec = {}): Spec => ({
   ...changes,
 });
 export const redis = (changes: Spec): Spec => good({ redis: { nodes: ['redis:6379'], ...changes } });
+export const security = (changes: Spec): Spec => good({ security: changes });
+const rules = (rule: Spec): Spec =>
+  security({ auth: { required: true, tokenSecretName: 'tokens' }, accessRules: [rule] });
+export const tls = (changes: Spec): Spec => good({ security: { tls: { enabled: true, ...changes } } });
 export const namespaces = (...list: Spec[]): Spec => good({ namespaces: list });
 
 /** What is wrong, and what the API server must say of it. zod must refuse each of them too. */
@@ -146,6 +150,26 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     'spec.redis.passwordSecretRef.name: Required value',
   ],
   [
+    'an authority of a Redis without TLS',
+    redis({ caSecretName: 'redis-ca' }),
+    'spec.redis.caSecretName: Invalid value: may be specified only when redis.tls is true',
+  ],
+  [
+    'a certificate for a Redis without TLS',
+    redis({ certSecretName: 'redis-client' }),
+    'spec.redis.certSecretName: Invalid value: may be specified only when redis.tls is true',
+  ],
+  [
+    'a user of sentinels that there are not',
+    redis({ mode: 'cluster', sentinelUsername: 'agent' }),
+    'spec.redis.sentinelUsername: Invalid value: may be specified only when redis.mode is sentinel',
+  ],
+  [
+    'a password of sentinels that there are not',
+    redis({ sentinelPasswordSecretRef: { name: 'auth' } }),
+    'spec.redis.sentinelPasswordSecretRef: Invalid value: may be specified only when redis.mode is sentinel',
+  ],
+  [
     'a bad node label',
     good({ nodeSelector: { zone: 'not a label!' } }),
     'must be a label value, such as us-east',
@@ -215,5 +239,71 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     'a client range without a length',
     good({ networkPolicy: { clientCidrs: ['10.0.0.0'] } }),
     'must be a range of addresses, such as 10.20.0.0/16 or 2001:db8::/32',
+  ],
+  [
+    'a certificate without TLS',
+    tls({ enabled: false, secretName: 'shop-tls' }),
+    'spec.security.tls.enabled: Invalid value: must be true where other fields of tls are given',
+  ],
+  [
+    'a Secret and an issuer',
+    tls({ secretName: 'shop-tls', issuerRef: { name: 'ca' } }),
+    'spec.security.tls.issuerRef: Invalid value: may not be specified together with secretName',
+  ],
+  [
+    'certificates of clients that nobody makes',
+    tls({ clientCert: 'require' }),
+    'spec.security.tls.clientCert: Invalid value: must be none where the operator makes the certificate',
+  ],
+  [
+    'an issuer without a name',
+    tls({ issuerRef: { kind: 'ClusterIssuer' } }),
+    'spec.security.tls.issuerRef.name: Required value',
+  ],
+  [
+    'tokens that nobody must show',
+    security({ auth: { tokenSecretName: 'tokens' } }),
+    'auth.required must be true where tokens are taken',
+  ],
+  ['callers that cannot say who they are', security({ auth: { required: true } }), 'or nobody could get in'],
+  [
+    'ServiceAccounts that may do nothing',
+    security({ auth: { required: true, serviceAccounts: true } }),
+    'accessRules must say what ServiceAccounts and certificates may do',
+  ],
+  [
+    'an audience of no tokens',
+    security({ auth: { required: true, tokenSecretName: 'tokens', audience: 'edgecache' } }),
+    'spec.security.auth.audience: Invalid value: may be specified only when auth.serviceAccounts is true',
+  ],
+  [
+    'a rule for nobody',
+    rules({ identities: [], namespaces: ['*'], allow: ['read'] }),
+    'spec.security.accessRules[0].identities in body should have at least 1 items',
+  ],
+  [
+    'a rule for an identity of no kind',
+    rules({ identities: ['shop/web'], namespaces: ['*'], allow: ['read'] }),
+    'must be token:NAME, serviceaccount:NAMESPACE/NAME, cert:NAME or anonymous',
+  ],
+  [
+    'a rule that allows what there is not',
+    rules({ identities: ['token:a'], namespaces: ['*'], allow: ['delete'] }),
+    'supported values: "read", "write", "invalidate", "admin"',
+  ],
+  [
+    'a port of the API server out of range',
+    good({ networkPolicy: { apiServerPorts: [0] } }),
+    'spec.networkPolicy.apiServerPorts[0] in body should be greater than or equal to 1',
+  ],
+  [
+    'messages too small for the values',
+    security({ limits: { maxMessageBytes: 1048576 } }),
+    'security.limits.maxMessageBytes must leave 128 KiB beside the largest value',
+  ],
+  [
+    'a sample of more than all',
+    security({ accessLog: { sampleRate: 2 } }),
+    'spec.security.accessLog.sampleRate in body should be less than or equal to 1',
   ],
 ];

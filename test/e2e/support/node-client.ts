@@ -44,6 +44,12 @@ export type Stats = z.infer<typeof statsSchema>;
 export const SOURCE_L1 = 1;
 export const SOURCE_L2 = 2;
 
+/** What a client shows and trusts: paths within its pod. */
+export interface Access {
+  readonly caFile?: string;
+  readonly tokenFile?: string;
+}
+
 interface Entry {
   readonly namespace: string;
   readonly key: string;
@@ -53,19 +59,25 @@ interface Entry {
 export class NodeClient implements AsyncDisposable {
   readonly node: string;
   readonly #process: ChildProcess;
+  readonly #access: Access;
   readonly #waiting = new Map<number, PromiseWithResolvers<Answer>>();
   #nextId = 1;
 
-  private constructor(node: string, child: ChildProcess) {
+  private constructor(node: string, child: ChildProcess, access: Access) {
     this.node = node;
     this.#process = child;
+    this.#access = access;
   }
 
-  static async connect(node: string, pod: string): Promise<NodeClient> {
+  static async connect(
+    node: string,
+    pod: string,
+    { namespace = NAMESPACE, access = {} }: { namespace?: string; access?: Access } = {},
+  ): Promise<NodeClient> {
     const program = ['node', '--input-type=module-typescript', '-e', PROGRAM];
-    const args = ['-n', NAMESPACE, 'exec', '-i', pod, '--', ...program];
+    const args = ['-n', namespace, 'exec', '-i', pod, '--', ...program];
     const child = start('kubectl', args, inject('cluster').kubeConfig);
-    const client = new NodeClient(node, child);
+    const client = new NodeClient(node, child, access);
     let said = '';
     child.stderr?.on('data', (text) => {
       said += text;
@@ -95,9 +107,15 @@ export class NodeClient implements AsyncDisposable {
     this.#waiting.delete(answer.id);
   }
 
-  async ask(address: string, method: string, request: object, isFresh = false): Promise<unknown> {
+  async ask(
+    address: string,
+    method: string,
+    request: object,
+    isFresh = false,
+    access = this.#access,
+  ): Promise<unknown> {
     const id = this.#nextId++;
-    const question = { id, address, method, request, timeoutMs: CALL_MS, isFresh };
+    const question = { id, address, method, request, timeoutMs: CALL_MS, isFresh, ...access };
     const answered = this.#answerTo(id);
     this.#process.stdin?.write(`${JSON.stringify(question)}\n`);
     const { response, error } = await answered;
@@ -120,6 +138,11 @@ export class NodeClient implements AsyncDisposable {
   /** By a new connection, so that a Service has to choose an agent anew. */
   async stats(address: string): Promise<Stats> {
     return statsSchema.parse(await this.ask(address, 'stats', {}, true));
+  }
+
+  /** Serial number of the certificate that an agent shows to a new connection. */
+  async serial(address: string): Promise<string> {
+    return z.object({ serial: z.string() }).parse(await this.ask(address, 'certificate', {})).serial;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -148,9 +171,9 @@ export async function connectClients(): Promise<NodeClient[]> {
   return await Promise.all(ready.map((pod) => NodeClient.connect(pod.node, pod.name)));
 }
 
-function clientDaemonSet(image: string): object {
-  const labels = { app: 'e2e-client' };
-  const container = {
+/** A container that only waits for programs to be run in it, in the agent's image. */
+export function idleContainer(image: string): object {
+  return {
     name: 'client',
     image,
     imagePullPolicy: 'IfNotPresent',
@@ -162,6 +185,10 @@ function clientDaemonSet(image: string): object {
       capabilities: { drop: ['ALL'] },
     },
   };
+}
+
+function clientDaemonSet(image: string): object {
+  const labels = { app: 'e2e-client' };
   return {
     apiVersion: 'apps/v1',
     kind: 'DaemonSet',
@@ -178,7 +205,7 @@ function clientDaemonSet(image: string): object {
             runAsUser: 65532,
             seccompProfile: { type: 'RuntimeDefault' },
           },
-          containers: [container],
+          containers: [idleContainer(image)],
         },
       },
     },

@@ -83,7 +83,7 @@ export async function deleteTiers(): Promise<void> {
 /** Names of all that the operator made for a tier, or for any; empty: nothing. */
 export async function childrenOf(tier?: string): Promise<string> {
   const kinds =
-    'daemonsets,pods,services,endpointslices,configmaps,serviceaccounts,networkpolicies,controllerrevisions';
+    'daemonsets,pods,services,endpointslices,configmaps,secrets,serviceaccounts,networkpolicies,controllerrevisions';
   const label = tier === undefined ? 'edgecache.dev/tier' : `edgecache.dev/tier=${tier}`;
   return (await kubectl('get', kinds, '-n', NAMESPACE, '-l', label, '-o', 'name')).trim();
 }

@@ -23,6 +23,7 @@ import { buildCallMeter, type CallMeter } from './guard/call-meter.ts';
 import { agentRoutes, reloadRoute } from './http/routes.ts';
 import { HttpServer } from './http/server.ts';
 import { ensureCache } from './l2/cache-identity.ts';
+import { Encryption } from './l2/encryption-keys.ts';
 import { L2, L2_DEFAULTS, type L2Options } from './l2/l2.ts';
 import { readUsage } from './l2/usage.ts';
 import { compareVersions } from './l2/version.ts';
@@ -33,6 +34,7 @@ import { buildMetrics, type ObservedMetrics } from './metrics.ts';
 import { RecentDurations } from './propagation.ts';
 import { CommandConnections } from './redis/connections.ts';
 import { RedisMonitor } from './redis/monitor.ts';
+import { findMissingRights } from './redis/rights.ts';
 import { type ConfigFile, Reloads } from './reload.ts';
 import type { KubernetesApi } from './security/kubernetes-review.ts';
 import { PortSecurity } from './security/port-security.ts';
@@ -94,6 +96,7 @@ export class Agent {
   readonly #analytics: Analytics;
   readonly #ttl: AdaptiveTtl;
   readonly #l1: L1;
+  readonly #encryption: Encryption;
   readonly #l2: L2;
   readonly #inbox: Inbox;
   readonly #feed: Feed;
@@ -132,13 +135,22 @@ export class Agent {
       this.#fail = resolve;
     });
     const { log, now, random } = env;
-    this.#connections = new CommandConnections(config, log, random);
     const { cacheId, partitions, fillLeaseMs } = config;
+    this.#encryption = new Encryption({
+      cacheId,
+      keyFile: config.encryption.keyFile,
+      isEncrypted: (namespace) => this.#namespaces.get(namespace)?.encrypt === true,
+      now,
+      log,
+    });
+    this.#connections = new CommandConnections(config, log, random);
     const l2Options: L2Options = {
       ...L2_DEFAULTS,
       cacheId,
       partitions,
       fillLeaseMs,
+      logAgeMs: config.eventLogSeconds * 1000,
+      encryption: this.#encryption,
       limitOf: (namespace) => this.#namespaces.get(namespace)?.l2MemoryLimitBytes ?? 0,
     };
     this.#l2 =
@@ -192,7 +204,7 @@ export class Agent {
       now,
       ...(config.outbox.dir === undefined
         ? {}
-        : { journal: new FileJournal(config.outbox.dir, config.cacheId) }),
+        : { journal: new FileJournal(config.outbox.dir, config.cacheId, this.#encryption) }),
     });
     this.#changes = new Changes({
       l2: this.#l2,
@@ -284,6 +296,7 @@ export class Agent {
     void this.#identify();
     this.#reloads.watch();
     this.#monitor.start(this.#stop.signal);
+    this.#encryption.watch(this.#stop.signal);
     this.#warmUp.start(this.#stop.signal);
     this.#page.start(this.#stop.signal);
     this.#every(SWEEP_MS, () => {
@@ -461,6 +474,7 @@ export class Agent {
       log: this.#env.log,
       limitBytes: () =>
         this.#config.namespaces.reduce((sum, { l2MemoryLimitBytes }) => sum + l2MemoryLimitBytes, 0),
+      findMissingRights: () => findMissingRights(this.#connections.next(), this.#config.cacheId, this.id),
       readUsage: () => readUsage(this.#l2),
     });
   }

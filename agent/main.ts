@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { AGENT_ENVIRONMENT, type AgentConfig, resolveAgentConfig } from '../api/agent-config.ts';
 import { Agent } from './agent.ts';
 import { AgentError, type AgentErrorCode, messageOf } from './errors.ts';
+import { readKeys } from './l2/encryption-keys.ts';
 import { type ConfigFile, readConfigFile } from './reload.ts';
 import { startTracing } from './tracing/start.ts';
 
@@ -49,9 +50,11 @@ interface Loaded {
 }
 
 function load(path: string | undefined): Loaded {
-  if (path === undefined) return { config: resolveAgentConfig({}, process.env), file: undefined };
-  const file = readConfigFile(path);
-  return { config: resolveAgentConfig(file.content, process.env, path), file };
+  const file = path === undefined ? undefined : readConfigFile(path);
+  const config = resolveAgentConfig(file?.content ?? {}, process.env, path);
+  // Refused now, before anything is begun.
+  if (config.encryption.keyFile !== undefined) readKeys(config.encryption.keyFile, config.cacheId);
+  return { config, file };
 }
 
 async function run({ config, file }: Loaded): Promise<number> {

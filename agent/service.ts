@@ -22,6 +22,7 @@ import type { L2 } from './l2/l2.ts';
 import { isVersion } from './l2/version.ts';
 import { checkKey, checkTags, checkValue, invalid, namespaceOf, ttlOf } from './requests.ts';
 import type { Caller } from './security/access-rules.ts';
+import { checkSensitive } from './sensitive.ts';
 import type { AdaptiveTtl } from './ttl/adaptive-ttl.ts';
 
 export interface ServiceOptions {
@@ -113,6 +114,7 @@ export class Service {
     checkKey(key);
     checkTags(tags);
     checkValue(rules, value);
+    checkSensitive(rules, 'value', value);
     if (ifVersion !== '' && ifVersion !== '0' && !isVersion(ifVersion)) {
       throw invalid(
         'if_version',
@@ -183,6 +185,7 @@ export class Service {
     checkKey(key);
     checkTags(tags);
     checkValue(rules, request.value);
+    checkSensitive(rules, 'value', request.value);
     checkLeaseToken(leaseToken);
     const value = absent ? Buffer.alloc(0) : request.value;
     // That there is nothing is not known to last.
@@ -266,6 +269,7 @@ export class Service {
     confirm: ConfirmFields,
     done: (results: readonly PartResult[]) => void = () => undefined,
   ): Promise<ChangeResponse> {
+    this.#checkEventData(change);
     const { changes, confirmations } = this.#options;
     const eventId = change.event.event_id;
     const forget = change.confirm ? confirmations.expect(eventId) : () => undefined;
@@ -288,6 +292,16 @@ export class Service {
       );
     } finally {
       forget();
+    }
+  }
+
+  /** An event's data stands in the log, plain, whatever becomes of values. */
+  #checkEventData({ event }: Change): void {
+    for (const name of event.affected_namespaces) {
+      const rules = this.#options.namespaces().get(name);
+      if (rules?.sensitive !== 'refuse') continue;
+      checkSensitive(rules, 'event.data_json', Buffer.from(JSON.stringify(event.data)));
+      return;
     }
   }
 

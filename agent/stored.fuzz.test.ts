@@ -10,6 +10,7 @@ import { encodeToken, InvalidTokenError, minimumOf } from './cache/token.ts';
 import { FileJournal } from './change/outbox-journal.ts';
 import { Compression } from './l2/compression.ts';
 import { encodeTags, parseEntry, UnreadableEntryError } from './l2/entry.ts';
+import { ValueCodec } from './l2/value-codec.ts';
 import { isVersion } from './l2/version.ts';
 
 /** Everything here is read from Redis, a disk or a caller: whoever wrote it may have meant harm. */
@@ -24,12 +25,12 @@ describe('an entry of L2', () => {
       const json = encodeTags(names);
       return Buffer.concat([Buffer.from(`${of} ${flags} ${Buffer.byteLength(json)}\n${json}`), value]);
     });
-  const compression = new Compression();
+  const codec = new ValueCodec(new Compression(), undefined);
 
   it('is read, or refused as unreadable', () => {
     const property = fc.property(fc.oneof(anyBytes, damaged(entry)), (raw) => {
       const read = orRefusal(
-        () => parseEntry(raw, (bytes) => compression.unpack(bytes)),
+        () => parseEntry(raw, (bytes, flags, tags) => codec.decode('ns', 'k', { flags, bytes }, tags)),
         (error) => error instanceof UnreadableEntryError,
       );
       if (read === undefined) return;

@@ -132,6 +132,28 @@ export const agentConfigSchema = z
     tracing: tracingSchema
       .prefault({})
       .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
+    eventLogSeconds: z
+      .number()
+      .int()
+      .min(60, 'must be from 60 to 604800')
+      .max(604_800, 'must be from 60 to 604800')
+      .default(3_600)
+      .describe(
+        'How long events are kept in Redis at most, about 10,000 of each partition; an agent that was away for longer drops what it held. The same for all agents of a cache.',
+      ),
+    encryption: z
+      .strictObject({
+        keyFile: z
+          .string()
+          .min(1)
+          .max(4096)
+          .optional()
+          .describe(
+            'Environment: CACHE_ENCRYPTION_KEY_FILE. Keys of 32 bytes as base64, one a line: the first encrypts, all decrypt. Read again when it changes.',
+          ),
+      })
+      .prefault({})
+      .describe('Encryption of the namespaces with encrypt: see docs/security.md.'),
     origin: originSchema
       .optional()
       .describe(
@@ -145,6 +167,14 @@ export const agentConfigSchema = z
   .superRefine((config, ctx) => {
     checkNamespaces(config.namespaces, config.l1.ttlSeconds, (path, message) => {
       ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
+    });
+    config.namespaces.forEach(({ encrypt }, i) => {
+      if (encrypt && config.encryption.keyFile === undefined)
+        ctx.addIssue({
+          code: 'custom',
+          path: ['namespaces', i, 'encrypt'],
+          message: 'needs keys: set encryption.keyFile (CACHE_ENCRYPTION_KEY_FILE), or leave it out',
+        });
     });
     checkRedis(config.redis, (path, message) =>
       ctx.addIssue({ code: 'custom', path: ['redis', ...path], message }),
@@ -240,6 +270,7 @@ const ENVIRONMENT: Readonly<Record<string, readonly [z.ZodType, Setter]>> = {
   CACHE_HEALTH_CHECK_INTERVAL: [wholeNumber, at('healthCheckIntervalSeconds')],
   CACHE_GRPC_ADDRESS: [text, at('grpcAddress')],
   CACHE_HTTP_ADDRESS: [text, at('httpAddress')],
+  CACHE_ENCRYPTION_KEY_FILE: [text, at('encryption', 'keyFile')],
   CACHE_OUTBOX_DIR: [text, at('outbox', 'dir')],
   CACHE_MAX_STALENESS_MS: [wholeNumber, at('maxStalenessMs')],
   CACHE_ENABLE_TLS: [switchText, at('security', 'tls', 'enabled')],

@@ -77,6 +77,18 @@ export const namespaceSchema = z.strictObject({
     .describe(
       'Values above this size are compressed in Redis (zstd) where that saves a tenth or more; agents and clients have them plain. Default 0: none are.',
     ),
+  encrypt: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether its values are encrypted in Redis and in queued changes on disk (AES-256-GCM, keys of encryption.keyFile); agents’ memory and clients have them plain. Keys, tags and events are not. Not together with pushValueBytes. Default false.',
+    ),
+  sensitive: z
+    .enum(['allow', 'refuse'], 'must be allow or refuse')
+    .optional()
+    .describe(
+      'Whether values and data of events that look like secrets (private keys, keys of clouds and services, passwords, tokens) are refused. Default allow.',
+    ),
   adaptiveTtl: z
     .strictObject({
       minSeconds: wholeNumber(1, 30 * DAY_SECONDS, 'seconds').describe(
@@ -120,6 +132,8 @@ export interface Namespace {
   readonly maxValueBytes: number;
   readonly pushValueBytes: number;
   readonly compressAboveBytes: number;
+  readonly encrypt: boolean;
+  readonly sensitive: 'allow' | 'refuse';
   /** Undefined: every entry lives for ttlSeconds. */
   readonly adaptiveTtl: { readonly minSeconds: number; readonly maxSeconds: number } | undefined;
   readonly staleIfErrorSeconds: number;
@@ -182,6 +196,14 @@ const WELL_KNOWN: Readonly<Record<string, WellKnown>> = {
 /** The namespaces of a tier that names none. */
 export const DEFAULT_NAMESPACES: readonly NamespaceSpec[] = Object.keys(WELL_KNOWN).map((name) => ({ name }));
 
+/**
+ * Nothing is refused unless it is asked for: an application that works must not have its writes refused by an upgrade, over
+ * what may only look like a secret.
+ */
+function protectionOf({ encrypt = false, sensitive = 'allow' }: NamespaceSpec) {
+  return { encrypt, sensitive };
+}
+
 /** Fills in what a namespace leaves out: first from its well-known name, then from the general defaults. */
 export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number): Namespace {
   const known = WELL_KNOWN[spec.name] ?? {};
@@ -199,6 +221,7 @@ export function resolveNamespace(spec: NamespaceSpec, tierL1TtlSeconds: number):
     maxValueBytes: spec.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
     pushValueBytes: spec.pushValueBytes ?? 0,
     compressAboveBytes: spec.compressAboveBytes ?? 0,
+    ...protectionOf(spec),
     adaptiveTtl: spec.adaptiveTtl,
     staleIfErrorSeconds: spec.staleIfErrorSeconds ?? 300,
     minReplicas: spec.minReplicas ?? 0,
@@ -224,6 +247,11 @@ export function checkNamespaces(
     if (!ns.eventDriven && ns.invalidatedBy.length > 0) {
       fail([index, 'invalidatedBy'], 'may not be specified when eventDriven is false');
     }
+    if (ns.encrypt && ns.pushValueBytes > 0)
+      fail(
+        [index, 'pushValueBytes'],
+        'must be 0 or left out when encrypt is true: values in messages are not encrypted',
+      );
     checkAdaptiveTtl(ns, (path, remedy) => fail([index, ...path], remedy));
     if (!ns.eventDriven && ns.critical) {
       fail(

@@ -162,9 +162,26 @@ function checkRedisSecrets(redis: RedisSecrets, fail: (path: string[], remedy: s
       fail([field], 'may be specified only when redis.mode is sentinel');
 }
 
+/** Agents would not start: a tier has no field for their keys. */
+function checkEncryption(
+  list: readonly { readonly encrypt?: boolean | undefined }[],
+  fail: (path: (string | number)[], remedy: string) => void,
+): void {
+  list.forEach(({ encrypt }, i) => {
+    if (encrypt)
+      fail(
+        [i, 'encrypt'],
+        'is not supported in a tier by this version; agents that are started by hand take it, with keys',
+      );
+  });
+}
+
 /** Spec of an EdgeCacheTier as a user writes it. */
 export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   checkNamespaces(spec.namespaces, spec.l1.ttlSeconds, (path, message) => {
+    ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
+  });
+  checkEncryption(spec.namespaces, (path, message) => {
     ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
   });
   const failRedis = (path: string[], message: string) =>

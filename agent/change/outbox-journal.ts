@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Encryption } from '../l2/encryption-keys.ts';
 import type { ChangePart } from '../l2/l2.ts';
 
 /** Where queued changes stand so that they outlive the process. */
@@ -27,6 +28,7 @@ const partSchema = z.object({
       base: z.string(),
       push: z.boolean().default(false),
       compressAboveBytes: z.number().default(0),
+      sealed: z.boolean().default(false),
     })
     .optional(),
   keys: z.array(scope),
@@ -47,10 +49,15 @@ const lineSchema = z.union([
 export class FileJournal implements OutboxJournal {
   readonly #file: number;
   readonly #path: string;
+  readonly #encryption: Encryption | undefined;
   #waiting = 0;
 
-  /** @throws Error where the folder cannot be used. */
-  constructor(folder: string, cacheId: string) {
+  /**
+   * @param encryption seals values of encrypted namespaces; left out, nothing is sealed.
+   * @throws Error where the folder cannot be used.
+   */
+  constructor(folder: string, cacheId: string, encryption?: Encryption) {
+    this.#encryption = encryption;
     mkdirSync(folder, { recursive: true });
     this.#path = join(folder, `outbox-${cacheId}.jsonl`);
     this.#file = openSync(this.#path, 'a+');
@@ -62,7 +69,7 @@ export class FileJournal implements OutboxJournal {
       const line = parseLine(text);
       if (line === undefined) continue;
       if ('done' in line) waiting.delete(nameOf(line.done));
-      else waiting.set(nameOf(line.add), toPart(line.add));
+      else waiting.set(nameOf(line.add), this.#toPart(line.add));
     }
     this.#waiting = waiting.size;
     this.#emptyIfDone();
@@ -70,11 +77,7 @@ export class FileJournal implements OutboxJournal {
   }
 
   add(parts: readonly ChangePart[]): void {
-    const lines = parts.map((part) => {
-      const put =
-        part.put === undefined ? {} : { put: { ...part.put, value: part.put.value.toString('base64') } };
-      return `${JSON.stringify({ add: { ...part, ...put } })}\n`;
-    });
+    const lines = parts.map((part) => `${JSON.stringify({ add: { ...part, ...this.#toPut(part) } })}\n`);
     writeSync(this.#file, lines.join(''));
     fsyncSync(this.#file);
     this.#waiting += parts.length;
@@ -91,6 +94,27 @@ export class FileJournal implements OutboxJournal {
     closeSync(this.#file);
   }
 
+  /** What stands in a file on a disk is at rest, as in Redis. */
+  #toPut({ put, eventId }: ChangePart): object {
+    if (put === undefined) return {};
+    const { namespace, key, value } = put;
+    const encryption = this.#encryption?.isOn(namespace) === true ? this.#encryption : undefined;
+    const bytes = encryption?.seal(value, { namespace, key, header: headerOf(eventId) }) ?? value;
+    return { put: { ...put, value: bytes.toString('base64'), sealed: encryption !== undefined } };
+  }
+
+  /** A value whose key is gone is lost; that there was a change is not: what it would have replaced is invalidated. */
+  #toPart({ put, ...part }: z.infer<typeof partSchema>): ChangePart {
+    if (put === undefined) return part;
+    const { sealed, ...rest } = put;
+    const { namespace, key } = put;
+    const bytes = Buffer.from(put.value, 'base64');
+    const header = headerOf(part.eventId);
+    const value = sealed ? this.#encryption?.open(bytes, { namespace, key, header }) : bytes;
+    if (value === undefined) return { ...part, keys: [...part.keys, { namespace, key }] };
+    return { ...part, put: { ...rest, value } };
+  }
+
   #emptyIfDone(): void {
     if (this.#waiting === 0) ftruncateSync(this.#file);
   }
@@ -105,8 +129,8 @@ function parseLine(text: string): z.infer<typeof lineSchema> | undefined {
   }
 }
 
-function toPart({ put, ...part }: z.infer<typeof partSchema>): ChangePart {
-  return put === undefined ? part : { ...part, put: { ...put, value: Buffer.from(put.value, 'base64') } };
+function headerOf(eventId: string): string {
+  return `outbox ${eventId}`;
 }
 
 function nameOf({ partition, eventId }: { partition: number; eventId: string }): string {

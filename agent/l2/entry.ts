@@ -25,7 +25,11 @@ const NO_TAGS: readonly string[] = [];
 /** In the header's flags, added up. */
 export const ABSENT_FLAG = 1;
 export const ZSTD_FLAG = 2;
-const KNOWN_FLAGS = ABSENT_FLAG | ZSTD_FLAG;
+export const SEALED_FLAG = 4;
+const KNOWN_FLAGS = ABSENT_FLAG | ZSTD_FLAG | SEALED_FLAG;
+
+/** Gives the plain value of what is stored, or nothing where nobody may be answered with it. */
+export type Decode = (stored: Buffer, flags: number, tags: string) => Buffer | undefined;
 
 /** Tags in the form that entries store; nothing for none, so that the scripts need not parse. */
 export function encodeTags(tags: readonly string[]): string {
@@ -34,10 +38,10 @@ export function encodeTags(tags: readonly string[]): string {
 
 /**
  * Parses `<version> <flags> <bytes of tags>\n<tags as JSON><value>`.
- * @param unpack gives the plain value of a compressed one
+ * @returns nothing where `decode` gives nothing
  * @throws UnreadableEntryError also where something else than this product wrote the key
  */
-export function parseEntry(raw: Buffer, unpack: (bytes: Buffer) => Buffer): Entry {
+export function parseEntry(raw: Buffer, decode: Decode): Entry | undefined {
   const end = raw.indexOf(NEWLINE);
   const header = end < 0 || end > MAX_HEADER_BYTES ? null : HEADER.exec(raw.toString('latin1', 0, end));
   const [, version = '', flags = '', tagBytes = ''] = header ?? [];
@@ -47,22 +51,14 @@ export function parseEntry(raw: Buffer, unpack: (bytes: Buffer) => Buffer): Entr
       'an entry in Redis has no header; something else writes to the keys of this cache',
     );
   }
-  const tags: readonly string[] =
-    valueStart === end + 1 ? NO_TAGS : parseTags(raw.toString('utf8', end + 1, valueStart));
+  const tags = valueStart === end + 1 ? '' : raw.toString('utf8', end + 1, valueStart);
   const bits = Number(flags);
   if ((bits & ~KNOWN_FLAGS) !== 0)
     throw new UnreadableEntryError(`an entry has the flags ${flags}, which only a later release knows`);
-  const stored = raw.subarray(valueStart);
-  const value = (bits & ZSTD_FLAG) === 0 ? stored : unpacked(stored, unpack);
-  return { version, tags, absent: (bits & ABSENT_FLAG) !== 0, value };
-}
-
-function unpacked(stored: Buffer, unpack: (bytes: Buffer) => Buffer): Buffer {
-  try {
-    return unpack(stored);
-  } catch (error) {
-    throw new UnreadableEntryError('a compressed entry cannot be unpacked', { cause: error });
-  }
+  const value = decode(raw.subarray(valueStart), bits, tags);
+  if (value === undefined) return undefined;
+  const parsed = tags === '' ? NO_TAGS : parseTags(tags);
+  return { version, tags: parsed, absent: (bits & ABSENT_FLAG) !== 0, value };
 }
 
 function parseTags(json: string): readonly string[] {

@@ -44,6 +44,11 @@ export class PartitionKeys {
     return `${this.#base}:i:${id}`;
   }
 
+  /** What an agent tries its rights with. */
+  probe(agentId: string): string {
+    return `${this.#base}:probe:${agentId}`;
+  }
+
   /** Where agents tell another agent that they have applied a change of this partition. */
   acknowledgements(agentId: string): string {
     return `${this.#base}:a:${agentId}`;

@@ -1,9 +1,11 @@
 import type { Cluster, Redis } from 'ioredis';
 import { fromRedis, RedisUnavailableError } from '../errors.ts';
 import { Compression } from './compression.ts';
-import { ABSENT_FLAG, type Entry, encodeTags, parseEntry, UnreadableEntryError, ZSTD_FLAG } from './entry.ts';
+import type { Encryption } from './encryption-keys.ts';
+import { type Entry, encodeTags, parseEntry, UnreadableEntryError } from './entry.ts';
 import { PartitionKeys } from './keys.ts';
 import { partitionOf } from './partition.ts';
+import { ValueCodec } from './value-codec.ts';
 
 /** Newest event of a partition's log. */
 export interface Head {
@@ -34,6 +36,8 @@ export interface ReadResult {
   readonly retryAfterMs: number;
   /** There is an entry, but not one that this agent can read: what it is nobody here can tell. */
   readonly unreadable: boolean;
+  /** There is an entry, encrypted with a key that is not known, or altered: it counts as none. */
+  readonly sealed: boolean;
 }
 
 export interface PutPart {
@@ -105,6 +109,8 @@ export interface L2Options {
   readonly replicaTimeoutMs: number;
   /** Bytes that a namespace's entries may take in Redis, all partitions together; 0: as many as there are. */
   readonly limitOf?: (namespace: string) => number;
+  /** Left out: nothing is encrypted, and what is cannot be read. */
+  readonly encryption?: Encryption;
 }
 
 /** What the entries of a namespace take in Redis. */
@@ -126,6 +132,9 @@ export const L2_DEFAULTS = {
 const USAGE_SWEEP = 500;
 const USAGE_ROUNDS = 20;
 
+/** Longer than any entry lives. */
+const FOREVER_MS = 2 ** 40;
+
 type Arg = string | Buffer | number;
 
 /** The shared cache in Redis: each method is one atomic script of one partition. */
@@ -136,12 +145,14 @@ export class L2 {
   unreadable = 0;
   readonly #next: () => Redis | Cluster;
   readonly #keys: readonly PartitionKeys[];
+  readonly #codec: ValueCodec;
   #renewals = 0;
 
   /** @param next gives the connection for the next command. */
   constructor(next: () => Redis | Cluster, options: L2Options) {
     this.options = options;
     this.#next = next;
+    this.#codec = new ValueCodec(this.compression, options.encryption);
     this.#keys = Array.from({ length: options.partitions }, (_, p) => new PartitionKeys(options.cacheId, p));
   }
 
@@ -157,6 +168,23 @@ export class L2 {
 
   /** @throws RedisUnavailableError, RedisRefusedError */
   async read(partition: number, items: readonly ReadItem[]): Promise<ReadResult[]> {
+    const results = await this.#readOnce(partition, items);
+    const leased = items.filter((_, i) => wantsLease(items[i], results[i]));
+    if (leased.length === 0) return results;
+    // An entry that cannot be opened keeps the script from giving a lease to load; as one about to end it is leased.
+    const again = await this.#readOnce(
+      partition,
+      leased.map((item) => ({ ...item, refreshBelowMs: FOREVER_MS })),
+    );
+    return results.map((result, i) => {
+      if (!wantsLease(items[i], result)) return result;
+      const second = again.shift() ?? result;
+      const isHeldByOther = second.sealed && second.leaseToken === '';
+      return isHeldByOther ? { ...second, retryAfterMs: this.options.fillLeaseMs } : second;
+    });
+  }
+
+  async #readOnce(partition: number, items: readonly ReadItem[]): Promise<ReadResult[]> {
     const names = this.keysOf(partition);
     const keys: Arg[] = [names.meta];
     const args: Arg[] = [this.options.fillLeaseMs];
@@ -167,7 +195,7 @@ export class L2 {
     const reply = await guard(this.#next().ecGetBuffer(keys.length, ...keys, ...args));
     if (!Array.isArray(reply)) throw unexpected('get', reply);
     const head = text(reply[0]);
-    return items.map((_, index) => this.#toReadResult(head, reply[index + 2]));
+    return items.map((item, index) => this.#toReadResult(head, reply[index + 2], item));
   }
 
   /** @throws RedisUnavailableError: the change may or may not have been made; the same event id may be sent again. */
@@ -203,9 +231,9 @@ export class L2 {
       names.namespaceMarker(namespace),
       ...tags.map((tag) => prefix + tag),
     ];
-    const { bytes, isCompressed } = this.compression.pack(request.value, request.compressAboveBytes);
-    const flags = (request.absent ? ABSENT_FLAG : 0) | (isCompressed ? ZSTD_FLAG : 0);
-    const args: Arg[] = [request.leaseToken, request.ttlMs, flags, encodeTags(tags), bytes];
+    const encoded = encodeTags(tags);
+    const { flags, bytes } = this.#codec.encode({ ...request, tags: encoded });
+    const args: Arg[] = [request.leaseToken, request.ttlMs, flags, encoded, bytes];
     args.push(this.#share(namespace));
     const reply = await guard(this.#next().ecFill(keys.length, ...keys, ...args));
     return typeof reply === 'string' ? reply : undefined;
@@ -274,13 +302,16 @@ export class L2 {
     return entries.map(([, fields]) => fields[1] ?? '');
   }
 
-  #toReadResult(head: string, reply: unknown): ReadResult {
+  #toReadResult(head: string, reply: unknown, { namespace, key }: ReadItem): ReadResult {
     if (!Array.isArray(reply)) throw unexpected('get', reply);
     const [first, second, third] = reply;
-    const result = { head, ttlMs: 0, leaseToken: '', retryAfterMs: 0, unreadable: false };
+    const result = { head, ttlMs: 0, leaseToken: '', retryAfterMs: 0, unreadable: false, sealed: false };
     if (!Buffer.isBuffer(first)) return { ...result, leaseToken: text(second), retryAfterMs: Number(third) };
     try {
-      const entry = parseEntry(first, (bytes) => this.compression.unpack(bytes));
+      const entry = parseEntry(first, (bytes, flags, tags) =>
+        this.#codec.decode(namespace, key, { flags, bytes }, tags),
+      );
+      if (entry === undefined) return { ...result, sealed: true, leaseToken: text(third) };
       return { ...result, entry, ttlMs: Math.max(0, Number(second)), leaseToken: text(third) };
     } catch (error) {
       if (!(error instanceof UnreadableEntryError)) throw error;
@@ -316,9 +347,9 @@ export class L2 {
     const args: Arg[] = [part.eventId, part.body, names.channel, logLength, dedupMs];
     args.push(put === undefined ? 0 : 1, part.keys.length, markers, logAgeMs, part.confirm ? 1 : 0);
     if (put !== undefined) {
-      const { bytes, isCompressed } = this.compression.pack(put.value, put.compressAboveBytes);
-      const flags = isCompressed ? ZSTD_FLAG : 0;
-      args.push(put.ifVersion, put.base, put.ttlMs, flags, encodeTags(put.tags), bytes);
+      const tags = encodeTags(put.tags);
+      const { flags, bytes } = this.#codec.encode({ ...put, absent: false, tags });
+      args.push(put.ifVersion, put.base, put.ttlMs, flags, tags, bytes);
       args.push(
         names.tagMarkerPrefix(put.namespace),
         put.push ? pushedJson(put) : '',
@@ -351,6 +382,10 @@ export class L2 {
     }
     return changed[1];
   }
+}
+
+function wantsLease(item: ReadItem | undefined, result: ReadResult | undefined): boolean {
+  return result?.sealed === true && result.leaseToken === '' && item !== undefined && item.leaseToken !== '';
 }
 
 /** What a message says of a put beyond what the log keeps, closing brace included. */

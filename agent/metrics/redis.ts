@@ -1,3 +1,4 @@
+import { SEAL_FAILURES } from '../l2/encryption.ts';
 import type { StatsSources } from '../stats.ts';
 import type { Declarations } from './declarations.ts';
 
@@ -43,6 +44,12 @@ export function redisMetrics({ connections, monitor, l2 }: StatsSources, declare
     () => [...monitor.usage].map(([name, { evictions }]) => [{ cache_namespace: name }, evictions] as const),
   );
   declare.counter('l2_unreadable', 'Entries in Redis that this agent cannot read.', () => l2.unreadable);
+  declare.counters(
+    'l2_unopened',
+    'Values of encrypted namespaces that could not be opened and count as misses: sealed with an unknown key, altered, or plain.',
+    ['reason'],
+    () => SEAL_FAILURES.map((reason) => [{ reason }, l2.options.encryption?.failures[reason] ?? 0] as const),
+  );
   declare.counter(
     'compression_plain_bytes',
     'Bytes of values that were above compressAboveBytes, before.',

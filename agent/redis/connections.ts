@@ -33,6 +33,8 @@ export function baseOptions(
     // Seen in CLIENT LIST.
     connectionName: `edgecache-${purpose}-${nodeId.replace(/[^\w.-]/g, '_')}`,
     ...(redis.tls ? { tls: tls.options } : {}),
+    // Names of library and version, for which a user would need one more right, and Redis 7.0 has no such command.
+    disableClientInfo: true,
     db: redis.db,
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: redis.commandTimeoutMs,

@@ -2,7 +2,7 @@ import type { RedisMemory } from './redis-info.ts';
 
 /** A setting of Redis on which promises of the cache fail, or may come to. */
 export interface RedisProblem {
-  readonly code: 'evicts' | 'limits-over-memory';
+  readonly code: 'evicts' | 'limits-over-memory' | 'rights';
   /** `error`: a promise does not hold as Redis is set now. */
   readonly severity: 'error' | 'warning';
   /** Masters that it is about, as host:port. */

@@ -8,6 +8,8 @@ import { fullest, type RedisMemory, readMemory } from './redis-info.ts';
 const MINUTE_MS = 60_000;
 /** A problem that stands is told again after this long. */
 const REMIND_MS = 600_000;
+/** How often rights are tried that were all there; what is missing is tried again at each look. */
+const RIGHTS_MS = 60_000;
 /** Redis' absence is told again after this long. */
 const AWAY_REMIND_MS = 15_000;
 
@@ -19,6 +21,8 @@ export interface RedisMonitorOptions {
   readonly log: Logger;
   /** Bytes that namespaces with a limit may take in Redis together. */
   readonly limitBytes: () => number;
+  /** Tries what the user of Redis may do. */
+  readonly findMissingRights: () => Promise<RedisProblem[]>;
   readonly readUsage: () => Promise<ReadonlyMap<string, NamespaceUsage>>;
 }
 
@@ -39,6 +43,8 @@ export class RedisMonitor {
   #awayToldAt = 0;
   #told = '';
   #toldAt = 0;
+  #rights: readonly RedisProblem[] = [];
+  #rightsAt = Number.NEGATIVE_INFINITY;
   #looking = false;
 
   constructor(options: RedisMonitorOptions) {
@@ -67,17 +73,32 @@ export class RedisMonitor {
     if (!connections.connected || this.#looking) return;
     this.#looking = true;
     try {
+      // First of all: what is missing may be the right to ask for the rest.
+      this.problems = [
+        ...(await this.#missingRights()),
+        ...this.problems.filter(({ code }) => code !== 'rights'),
+      ];
+      this.#tell(this.problems);
       const masters = await readMemory(connections.next());
       this.masters = masters;
       this.memory = fullest(masters);
-      this.problems = checkRedisMemory(masters, limitBytes());
+      this.problems = [...this.#rights, ...checkRedisMemory(masters, limitBytes())];
       this.#tell(this.problems);
       this.usage = await readUsage();
     } catch (error) {
-      log.debug({ error: messageOf(error) }, 'memory of Redis could not be read');
+      log.debug({ error: messageOf(error) }, 'Redis could not be looked at');
     } finally {
       this.#looking = false;
     }
+  }
+
+  async #missingRights(): Promise<readonly RedisProblem[]> {
+    const { now, findMissingRights } = this.#options;
+    if (this.#rights.length > 0 || now() - this.#rightsAt >= RIGHTS_MS) {
+      this.#rights = await findMissingRights();
+      this.#rightsAt = now();
+    }
+    return this.#rights;
   }
 
   /** An agent without Redis says so as long as it lasts: whatever ended the connection may have said nothing. */
@@ -96,7 +117,7 @@ export class RedisMonitor {
   #tell(problems: readonly RedisProblem[]): void {
     const { now, log } = this.#options;
     const told = problems.map(describeProblem).join('\n');
-    if (told === '' && this.#told !== '') log.info('the memory settings of Redis are well again');
+    if (told === '' && this.#told !== '') log.info('the settings of Redis are well again');
     const again = told !== this.#told || now() - this.#toldAt > REMIND_MS;
     this.#told = told;
     if (told === '' || !again) return;

@@ -21,7 +21,7 @@ export async function readMemory(client: Redis | Cluster): Promise<RedisMemory[]
 }
 
 /** Where a connection leads, which a sentinel or a socket's path decide as well. */
-function addressOf({ options, stream }: Redis): string {
+export function addressOf({ options, stream }: Redis): string {
   return options.path ?? `${stream?.remoteAddress ?? options.host}:${stream?.remotePort ?? options.port}`;
 }
 

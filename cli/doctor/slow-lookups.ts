@@ -133,7 +133,12 @@ export function slowLookupsFigures(found: readonly Examined[]): string {
   const asked =
     ratios.length === 0
       ? `no agent has answered ${ENOUGH_LOOKUPS} lookups yet`
-      : `${percent(Math.min(...ratios))} to ${percent(Math.max(...ratios))} of lookups are answered from memory`;
+      : `${rangeOf(ratios)} of lookups are answered from memory`;
   const slowest = Math.max(0, ...found.map(({ value }) => value.redis?.roundTripMs ?? 0));
   return `${asked}; Redis answers in ${slowest.toFixed(1)} ms (farthest agent)`;
+}
+
+function rangeOf(ratios: readonly number[]): string {
+  const [least, most] = [percent(Math.min(...ratios)), percent(Math.max(...ratios))];
+  return least === most ? least : `${least} to ${most}`;
 }

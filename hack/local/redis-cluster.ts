@@ -2,7 +2,7 @@ import type { Certificates } from './certificates.ts';
 import { freePort, until, within } from './children.ts';
 import { countSlots, hasSlot, type NodeLine, parseNodes, SLOTS, servesSlots } from './cluster-nodes.ts';
 import { onFreePorts } from './free-ports.ts';
-import { RedisServer } from './redis-server.ts';
+import { ADMIN, RedisServer } from './redis-server.ts';
 
 export interface RedisClusterOptions {
   readonly masters?: number;
@@ -122,7 +122,12 @@ export class RedisCluster {
     for (;;) {
       const keys = await from.admin.cluster('GETKEYSINSLOT', slot, 100);
       if (keys.length === 0) break;
-      const auth = this.#password === undefined ? [] : ['AUTH', this.#password];
+      const auth =
+        process.env.TEST_REDIS_RIGHTS === 'agent'
+          ? ['AUTH2', ADMIN.username, ADMIN.password]
+          : this.#password === undefined
+            ? []
+            : ['AUTH', this.#password];
       await from.admin.call('MIGRATE', '127.0.0.1', to.port, '', 0, 5_000, ...auth, 'KEYS', ...keys);
     }
     for (const server of [to, from]) await server.admin.cluster('SETSLOT', slot, 'NODE', target.id);

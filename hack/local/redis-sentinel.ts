@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import type { Certificates } from './certificates.ts';
 import { endChild, freePort, startChild, temporaryFolder, until } from './children.ts';
-import { clientTls, RedisServer, tlsArguments } from './redis-server.ts';
+import { ADMIN, clientTls, RedisServer, tlsArguments } from './redis-server.ts';
 
 export interface RedisSentinelOptions {
   readonly replicas?: number;
@@ -60,6 +60,11 @@ export class RedisSentinel {
   /** Addresses of the sentinels. */
   get nodes(): string[] {
     return this.#sentinels.map(({ port }) => `127.0.0.1:${port}`);
+  }
+
+  /** Connections for giving orders to the sentinels. */
+  get sentinelAdmins(): Redis[] {
+    return this.#sentinels.map(({ admin }) => admin);
   }
 
   /** The master, as most sentinels say. */
@@ -152,7 +157,11 @@ function linesOf(watch: Watch, port: number, folder: string): string[] {
     `sentinel monitor mymaster 127.0.0.1 ${master} ${quorum}`,
     `sentinel down-after-milliseconds mymaster ${downAfterMs}`,
     'sentinel failover-timeout mymaster 5000',
-    ...(password === undefined ? [] : [`sentinel auth-pass mymaster ${password}`]),
+    ...(process.env.TEST_REDIS_RIGHTS === 'agent'
+      ? [`sentinel auth-user mymaster ${ADMIN.username}`, `sentinel auth-pass mymaster ${ADMIN.password}`]
+      : password === undefined
+        ? []
+        : [`sentinel auth-pass mymaster ${password}`]),
     ...secret,
   ];
 }

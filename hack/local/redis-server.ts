@@ -2,8 +2,9 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { redisRights } from '../../api/redis-acl.ts';
 import type { Certificates } from './certificates.ts';
-import { endChild, freePort, isRunning, startChild, temporaryFolder, until } from './children.ts';
+import { endChild, freePort, isRunning, startChild, temporaryFolder, until, within } from './children.ts';
 import { onFreePorts, PortTakenError } from './free-ports.ts';
 import { ensureRedisServer } from './redis-install.ts';
 
@@ -12,6 +13,11 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** The port that others use, where something stands before the server. */
   readonly announced?: number;
+  /**
+   * What a client may do that shows no user: what an agent needs and no more, or everything. Default: TEST_REDIS_RIGHTS, or `all`.
+   * With `agent`, what was refused meanwhile is an error when the server is stopped.
+   */
+  readonly rights?: 'agent' | 'all';
   /** TLS alone, both ways: with clients, replicas and other nodes. */
   readonly tls?: Certificates;
   /** Further arguments of redis-server, such as `--maxmemory 10mb`. */
@@ -80,12 +86,27 @@ export class RedisServer {
     rmSync(join(this.#folder, 'dump.rdb'), { force: true });
     await this.#launch();
   }
+
   async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.#noteRefusals();
     this.#admin?.disconnect();
     this.#admin = undefined;
     const child = this.#child;
     this.#child = undefined;
     if (child !== undefined) await endChild(child, signal);
+  }
+
+  get #restricted(): boolean {
+    return (this.#options.rights ?? process.env.TEST_REDIS_RIGHTS) === 'agent';
+  }
+
+  /** A server that hangs or has gone has nothing to say. */
+  async #noteRefusals(): Promise<void> {
+    if (!this.#restricted || !this.running || this.#admin?.status !== 'ready') return;
+    const log = await within(REFUSALS_MS, 'its refusals', this.admin.call('ACL', 'LOG')).catch(() => []);
+    const refused = refusalsOf(log);
+    if (refused.length > 0)
+      throw new Error(`redis-server refused ${refused.join(', ')}: see api/redis-acl.ts`);
   }
 
   /** Stops it for a while (SIGSTOP, SIGCONT), or ends it without telling anyone here. */
@@ -118,7 +139,7 @@ export class RedisServer {
       '--save',
       '',
     ];
-    const secret = password === undefined ? [] : ['--requirepass', password, '--masterauth', password];
+    const secret = this.#restricted ? restrictedUsers(password) : openUsers(password);
     const child = startChild('redis-server', [...own, '--daemonize', 'no', ...secret, ...args]);
     this.#child = child;
     this.#output = '';
@@ -130,7 +151,8 @@ export class RedisServer {
     }
     this.#admin?.disconnect();
     this.#admin = new Redis(this.port, '127.0.0.1', {
-      ...(password === undefined ? {} : { password }),
+      ...(this.#restricted ? ADMIN : {}),
+      ...(password === undefined || this.#restricted ? {} : { password }),
       ...(tls === undefined ? {} : { tls: clientTls(tls) }),
       enableReadyCheck: false,
       maxRetriesPerRequest: null,
@@ -154,6 +176,40 @@ export class RedisServer {
     answers.catch(() => undefined);
     await Promise.race([answers, ended]);
   }
+}
+
+export const ADMIN = { username: 'admin', password: 'admin' } as const;
+const REFUSALS_MS = 500;
+
+function openUsers(password: string | undefined): string[] {
+  return password === undefined ? [] : ['--requirepass', password, '--masterauth', password];
+}
+
+/** The user of whoever names none has an agent's rights; another one is for replicas and for looking in. */
+function restrictedUsers(password: string | undefined): string[] {
+  const secret = password === undefined ? 'nopass' : `>${password}`;
+  const agent = ['default', 'on', secret, 'resetkeys', 'resetchannels', ...redisRights()];
+  const admin = [ADMIN.username, 'on', `>${ADMIN.password}`, '~*', '&*', '+@all'];
+  return [
+    '--user',
+    ...agent,
+    '--user',
+    ...admin,
+    '--masteruser',
+    ADMIN.username,
+    '--masterauth',
+    ADMIN.password,
+  ];
+}
+
+/** Of the reply to ACL LOG: what was refused for want of a right. */
+function refusalsOf(log: unknown): string[] {
+  if (!Array.isArray(log)) return [];
+  return log.flatMap((entry: unknown) => {
+    if (!Array.isArray(entry)) return [];
+    const field = (name: string) => String(entry[entry.indexOf(name) + 1]);
+    return field('reason') === 'auth' ? [] : [`${field('object')} (${field('reason')})`];
+  });
 }
 
 /** Of redis-server, and of a sentinel as lines of its file. */

@@ -300,6 +300,29 @@ function running({ child }: Node): boolean {
   return child.exitCode === null && child.signalCode === null;
 }
 
+describe('a server with these users', () => {
+  it('has everything again that scripts wrote when it is started again', async () => {
+    const here = temporaryFolder('compose-server');
+    cpSync(join(folder, 'users.acl'), join(here, 'users.acl'));
+    const secret = passwords['REDIS_EDGECACHE_PASSWORD'] ?? '';
+    const start = async () => {
+      const at = String(await freePort());
+      const args = ['--port', at, '--bind', '127.0.0.1', '--aclfile', 'users.acl', '--appendonly', 'yes'];
+      const child = startChild('redis-server', [...args, '--appendfsync', 'always'], { cwd: here });
+      onTestFinished(() => endChild(child, 'SIGKILL'));
+      const ask = (...words: string[]) => cli(Number(at), 'edgecache', secret, words, []);
+      await until('it answers', async () => (await ask('ping')) === 'PONG');
+      return { child, ask };
+    };
+    const first = await start();
+    const script = "redis.call('set', KEYS[1], 'a'); return redis.call('set', KEYS[2], 'b')";
+    expect(await first.ask('eval', script, '2', 'ec:1', 'ec:2')).toBe('OK');
+    await endChild(first.child, 'SIGKILL');
+    const second = await start();
+    expect(await second.ask('get', 'ec:2')).toBe('b');
+  });
+});
+
 /** All that a client can ask of an agent. */
 async function exercise(client: EdgeCacheClient): Promise<void> {
   for (const namespace of ['gpu_avail', 'market_stats']) {

@@ -1,4 +1,3 @@
-import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { bytes } from '../../client/codec.ts';
 import { RedisServer } from '../../hack/local/redis-server.ts';
@@ -16,7 +15,7 @@ const PLAIN_BYTES = Buffer.byteLength(JSON.stringify(LISTING));
 async function setUp() {
   const redis = await RedisServer.start();
   onTestFinished(() => redis.stop());
-  const commands = new Redis(redis.port);
+  const commands = redis.admin.duplicate();
   onTestFinished(() => commands.disconnect());
   const agent = async (compressAboveBytes: number): Promise<TestAgent> => {
     const namespaces = [{ name: NAMESPACE, compressAboveBytes }];

@@ -202,7 +202,7 @@ async function shortest(client: Redis | Cluster, l2: L2): Promise<number> {
     await l2.usage(partition);
     for (const namespace of [LIMITED, FREE]) {
       const index = `ec:{${l2.keysOf(partition).hashTag}}:x:${namespace}`;
-      const [, score] = await client.zrange(index, '0', '0', 'WITHSCORES');
+      const [, score] = await client.zrangebyscore(index, '-inf', '+inf', 'WITHSCORES', 'LIMIT', 0, 1);
       if (score !== undefined) least = Math.min(least, Number(score) - Date.now());
     }
   }

@@ -1,4 +1,3 @@
-import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { loggedEventSchema } from '../../api/event.ts';
 import type { NamespaceSpec } from '../../api/namespace.ts';
@@ -83,7 +82,7 @@ describe('a value that travels with its event', () => {
     const redis = await redisServer();
     const [writer, holder] = [await agent(redis), await agent(redis)];
     const messages: string[] = [];
-    const subscriber = new Redis(redis.port);
+    const subscriber = redis.admin.duplicate();
     onTestFinished(() => subscriber.disconnect());
     subscriber.on('smessage', (_, text) => messages.push(text));
     for (let p = 0; p < 16; p++) await subscriber.ssubscribe(`ec:{push:${p}}:events`);
@@ -102,7 +101,7 @@ describe('a value that travels with its event', () => {
       source: 'l2',
       value: 'large'.repeat(20),
     });
-    const commands = new Redis(redis.port);
+    const commands = redis.admin.duplicate();
     onTestFinished(() => commands.disconnect());
     for (const key of await commands.keys('ec:*:log')) {
       for (const [, [, json]] of await commands.xrange(key, '-', '+')) {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CommandConnections } from '../../agent/redis/connections.ts';
@@ -5,6 +6,9 @@ import { resolveAgentConfig } from '../../api/agent-config.ts';
 import { until } from '../../hack/local/children.ts';
 import { RedisSentinel } from '../../hack/local/redis-sentinel.ts';
 import { startAgent } from '../support/cache.ts';
+
+const SENTINEL_RIGHTS =
+  '-@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe &+switch-master +client';
 
 async function watchedRedis() {
   const redis = await RedisSentinel.start();
@@ -51,6 +55,23 @@ describe('Sentinel', () => {
     redis.freezeSentinel(0);
     const { client } = await agent(redis);
     expect(await client.put('gpu_avail', 'k', 'v', { confirm: true })).toMatchObject({ state: 'applied' });
+  });
+
+  it('is asked nothing by agents but what docs/security.md names', async () => {
+    const redis = await watchedRedis();
+    const rights = SENTINEL_RIGHTS.split(' ');
+    for (const admin of redis.sentinelAdmins)
+      await admin.call('ACL', 'SETUSER', 'watcher', 'on', '>secret', ...rights);
+    const env = { REDIS_SENTINEL_USERNAME: 'watcher', REDIS_SENTINEL_PASSWORD: 'secret' };
+    const one = await startAgent({ file: { redis: configFor(redis) }, env });
+    onTestFinished(() => one.stop());
+    await redis.failover();
+    await until('changes are applied again', async () => {
+      return (await one.client.put('gpu_avail', 'k', 'after')).state === 'applied';
+    });
+    const documented = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
+    expect(documented).toContain(`\`${SENTINEL_RIGHTS}\``);
+    for (const admin of redis.sentinelAdmins) expect(await admin.call('ACL', 'LOG')).toEqual([]);
   });
 
   it('does not leave an agent without connections that the library has given up', async () => {

@@ -35,7 +35,7 @@ if puts == 1 then
   if raw then standing, flags = entry_header(raw) end
   if condition ~= '' then
     -- Known to be absent counts as absent.
-    local compared = (flags == 1 and condition == '0') and '0' or standing
+    local compared = (flags % 2 == 1 and condition == '0') and '0' or standing
     if compared ~= condition then return answer('conflict', standing) end
   end
   -- A put that waited while Redis was out of reach may not overwrite what others wrote since: it only invalidates.
@@ -75,7 +75,9 @@ end
 local json = '{"version":"' .. id .. '","prev":"' .. prev .. '","prev_event_id":"' .. prev_event_id
   .. '","op":"' .. op .. '","logged_at_us":' .. string.format('%.0f', us) .. ',' .. body
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', log_length, id, 'event', json)
-redis.call('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f', math.max(0, ms - log_age_ms)))
+-- To the event, not about: how long events are kept may be a promise. The last of a partition in which nothing happens go all at once.
+redis.call('XTRIM', KEYS[2], 'MINID', string.format('%.0f', math.max(0, ms - log_age_ms)))
+redis.call('EXPIRE', KEYS[2], math.ceil(log_age_ms / 1000))
 redis.call('HSET', KEYS[1], 'last', id, 'last_event_id', event_id)
 redis.call('SET', KEYS[3], id, 'PX', dedup_ms)
 if op == 'put' and ARGV[18] ~= '' then json = string.sub(json, 1, -2) .. ARGV[18] end

@@ -591,7 +591,7 @@ export interface ExplainResponse_Stored {
   ttlMs: number;
   /** in Redis, with its header */
   bytes: number;
-  /** 1: absent, 2: compressed */
+  /** added up: 1 absent, 2 compressed, 4 encrypted */
   flags: number;
   tags: string[];
 }

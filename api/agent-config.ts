@@ -13,6 +13,7 @@ import { quantityToBytes } from './quantity.ts';
 import { checkRedis, REDIS_MODES, redisFileFields, redisSchema } from './redis.ts';
 import { checkSecurity, securitySchema } from './security.ts';
 import {
+  DEFAULT_EVENT_LOG_SECONDS,
   type EdgeCacheTier,
   L1_ENTRIES_BY_TIER,
   type L1Policy,
@@ -132,15 +133,6 @@ export const agentConfigSchema = z
     tracing: tracingSchema
       .prefault({})
       .describe('OpenTelemetry traces: off without an endpoint. See docs/tracing.md.'),
-    eventLogSeconds: z
-      .number()
-      .int()
-      .min(60, 'must be from 60 to 604800')
-      .max(604_800, 'must be from 60 to 604800')
-      .default(3_600)
-      .describe(
-        'How long events are kept in Redis at most, about 10,000 of each partition; an agent that was away for longer drops what it held. The same for all agents of a cache.',
-      ),
     encryption: z
       .strictObject({
         keyFile: z
@@ -417,6 +409,7 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     cacheId,
     partitions,
     maxStalenessMs,
+    eventLogSeconds,
     l1,
     namespaces,
     redis,
@@ -435,7 +428,8 @@ export function agentFileOf(tier: EdgeCacheTier): AgentFile {
     // Names of Secrets stay behind, and the user: agents in a cluster have it from the environment.
     redis: redisSchema.strip().parse(redis),
     ...(tracing === undefined ? {} : { tracing }),
-    // Left out where it is not given, so that agents of an older image take the file.
+    // Left out where they say nothing new, so that agents of an older image take the file.
+    ...(eventLogSeconds === DEFAULT_EVENT_LOG_SECONDS ? {} : { eventLogSeconds }),
     ...(ui === undefined ? {} : { ui }),
   };
 }

@@ -75,6 +75,8 @@ export const l1Schema = z.strictObject({
     ),
 });
 
+export const DEFAULT_EVENT_LOG_SECONDS = 3_600;
+
 /** Fields that a tier hands to its agents as they stand. */
 export const sharedFields = {
   cacheId: label('cacheId').default('default').describe('Name of the shared Redis key space. Immutable.'),
@@ -85,6 +87,15 @@ export const sharedFields = {
     .max(256, 'must be from 1 to 256')
     .default(16)
     .describe('Slices of the cache, each with its own log. Stored with the cache; immutable.'),
+  eventLogSeconds: z
+    .number()
+    .int()
+    .min(60, 'must be from 60 to 604800')
+    .max(604_800, 'must be from 60 to 604800')
+    .default(DEFAULT_EVENT_LOG_SECONDS)
+    .describe(
+      'How long events are kept in Redis at most, about 10,000 of each partition; an agent that was away for longer drops what it held. The same for all agents of a cache.',
+    ),
   maxStalenessMs: z
     .number()
     .int()
@@ -143,6 +154,16 @@ const tierFields = z.strictObject({
   l1: l1Schema.prefault({}).describe('The agents’ memory.'),
   namespaces: namespaces.default([...DEFAULT_NAMESPACES]),
   redis: redisSchema.extend(redisSecretFields).describe('The shared L2.'),
+  encryption: z
+    .strictObject({
+      secretName: dnsName('a Secret’s name')
+        .optional()
+        .describe(
+          'Secret in the tier’s namespace whose key keys holds keys of 32 bytes as base64, one a line: the first encrypts, all decrypt. Read again when it changes.',
+        ),
+    })
+    .prefault({})
+    .describe('Encryption of the namespaces with encrypt: see docs/security.md.'),
   security: tierSecuritySchema.prefault({}).describe('Protection of the agents’ ports.'),
   tracing: tracingSchema
     .optional()
@@ -162,17 +183,14 @@ function checkRedisSecrets(redis: RedisSecrets, fail: (path: string[], remedy: s
       fail([field], 'may be specified only when redis.mode is sentinel');
 }
 
-/** Agents would not start: a tier has no field for their keys. */
+/** Agents would not start without keys. */
 function checkEncryption(
-  list: readonly { readonly encrypt?: boolean | undefined }[],
+  { namespaces, encryption }: z.infer<typeof tierFields>,
   fail: (path: (string | number)[], remedy: string) => void,
 ): void {
-  list.forEach(({ encrypt }, i) => {
-    if (encrypt)
-      fail(
-        [i, 'encrypt'],
-        'is not supported in a tier by this version; agents that are started by hand take it, with keys',
-      );
+  namespaces.forEach(({ encrypt }, i) => {
+    if (encrypt && encryption.secretName === undefined)
+      fail([i, 'encrypt'], 'needs keys: give encryption.secretName, or leave it out');
   });
 }
 
@@ -181,7 +199,7 @@ export const tierSpecSchema = tierFields.superRefine((spec, ctx) => {
   checkNamespaces(spec.namespaces, spec.l1.ttlSeconds, (path, message) => {
     ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
   });
-  checkEncryption(spec.namespaces, (path, message) => {
+  checkEncryption(spec, (path, message) => {
     ctx.addIssue({ code: 'custom', path: ['namespaces', ...path], message });
   });
   const failRedis = (path: string[], message: string) =>

@@ -84,6 +84,11 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
       fieldPath: '.adaptiveTtl',
     },
     {
+      rule: '!(has(self.encrypt) && self.encrypt) || !has(self.pushValueBytes) || self.pushValueBytes == 0',
+      message: 'must be 0 or left out when encrypt is true: values in messages are not encrypted',
+      fieldPath: '.pushValueBytes',
+    },
+    {
       rule: `!${CRITICAL} || ${EVENT_DRIVEN}`,
       message: 'may be true only when eventDriven is true; set eventDriven, or critical to false',
       fieldPath: '.critical',
@@ -180,6 +185,10 @@ export const RULES: Readonly<Record<string, readonly CelRule[]>> = {
     },
   ],
   '': [
+    {
+      rule: '!self.namespaces.exists(ns, has(ns.encrypt) && ns.encrypt) || has(self.encryption.secretName)',
+      message: 'encrypt of a namespace needs keys: give encryption.secretName, or leave it out',
+    },
     {
       rule: '!has(self.security.limits) || self.namespaces.all(ns, (has(ns.maxValueBytes) ? ns.maxValueBytes : 1048576) + 131072 <= self.security.limits.maxMessageBytes)',
       message:

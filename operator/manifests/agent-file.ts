@@ -3,6 +3,7 @@ import { coldPart, configHash } from '../../api/reload.ts';
 import type { EdgeCacheTier } from '../../api/tier.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { canonicalJson, shortHash } from './canonical.ts';
+import { encryptionOf } from './encryption.ts';
 import { redisFilesOf } from './redis-secrets.ts';
 import { securityOf } from './security-file.ts';
 
@@ -22,6 +23,7 @@ export function buildAgentFile(object: KubeObject, tier: EdgeCacheTier, reloadKe
   const file: Record<string, unknown> = {
     ...shared,
     redis: { ...shared.redis, ...redisFilesOf(tier) },
+    ...encryptionOf(tier),
     ...securityOf(tier),
     origin: {
       tier: keyOf(object),

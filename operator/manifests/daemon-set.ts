@@ -1,6 +1,7 @@
 import { GRPC_PORT, HTTP_PORT } from '../../api/well-known.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { BuildContext } from './context.ts';
+import { encryptionVolume } from './encryption.ts';
 import {
   COLD_HASH_ANNOTATION,
   CONFIG_DIR,
@@ -86,6 +87,7 @@ function podSpec(context: BuildContext): object {
       { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
       ...tlsVolume(tier).volumes,
       ...tokensVolume(tier).volumes,
+      ...encryptionVolume(tier).volumes,
       ...redisVolume(tier).volumes,
     ],
   };
@@ -129,6 +131,7 @@ function agentContainer({ tier, settings }: BuildContext): object {
       { name: 'tmp', mountPath: '/tmp' },
       ...tlsVolume(tier).mounts,
       ...tokensVolume(tier).mounts,
+      ...encryptionVolume(tier).mounts,
       ...redisVolume(tier).mounts,
     ],
   };

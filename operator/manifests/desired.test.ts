@@ -19,6 +19,9 @@ const everything = {
     caSecretName: 'redis-ca',
     certSecretName: 'redis-client',
   },
+  encryption: { secretName: 'cache-keys' },
+  eventLogSeconds: 600,
+  namespaces: [{ name: 'gpu_avail', encrypt: true }],
   nodeSelector: { pool: 'edge' },
   tolerations: [{ key: 'edge', operator: 'Exists' }],
   resources: { requests: { cpu: '1000m' }, limits: { cpu: '2', memory: '1Gi' } },
@@ -78,6 +81,10 @@ describe('what a tier stands for', () => {
     expect(file.origin).toMatchObject({ tier: 'shop/edge-us-east', generation: 1 });
     for (const word of ['SecretRef', 'SecretName', 'watcher']) expect(text).not.toContain(word);
     expect(file.redis).toMatchObject({ tls: true, caFile: '/etc/edgecache/redis-tls/ca.crt' });
+    expect(file).toMatchObject({
+      eventLogSeconds: 600,
+      encryption: { keyFile: '/etc/edgecache/encryption/keys' },
+    });
     expect(file.redis.keyFile).toBe('/etc/edgecache/redis-tls/tls.key');
     expect(text).not.toContain('tolerations');
     const map = ofKind(childrenOf(everything), 'ConfigMap');

@@ -306,4 +306,22 @@ export const BAD: readonly (readonly [what: string, spec: Spec, message: string]
     security({ accessLog: { sampleRate: 2 } }),
     'spec.security.accessLog.sampleRate in body should be less than or equal to 1',
   ],
+  [
+    'encryption without keys',
+    namespaces({ name: 'a', encrypt: true }),
+    'encrypt of a namespace needs keys: give encryption.secretName',
+  ],
+  [
+    'encrypted values in messages',
+    good({
+      encryption: { secretName: 'keys' },
+      namespaces: [{ name: 'a', encrypt: true, pushValueBytes: 100 }],
+    }),
+    'spec.namespaces[0].pushValueBytes: Invalid value: must be 0 or left out when encrypt is true',
+  ],
+  [
+    'events that end at once',
+    good({ eventLogSeconds: 5 }),
+    'spec.eventLogSeconds in body should be greater than or equal to 60',
+  ],
 ];

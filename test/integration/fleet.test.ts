@@ -78,7 +78,7 @@ it('there are never more than a thousand, and the oldest make room', async () =>
   await client.zadd(seen, ...scores);
   await as('newest').report(SUMMARY);
   expect(await client.hlen(summaries)).toBe(MOST_AGENTS);
-  expect(await client.hexists(summaries, 'agent-0')).toBe(0);
+  expect(await client.hget(summaries, 'agent-0')).toBeNull();
   const members = await as('x').read();
   expect(members).toHaveLength(MOST_AGENTS);
   expect(members[0]?.id).toBe('newest');

@@ -120,11 +120,8 @@ export class Reloads {
     const generation = next.origin?.generation ?? 0;
     if (origin !== undefined && generation < origin.generation)
       return refusal(409, `generation ${generation} is older than ${origin.generation}, which runs`);
-    if (isGuarded(next) !== isGuarded(this.#config))
-      return refusal(
-        422,
-        'security.accessRules can only come or go with a restart of an agent that does not require auth',
-      );
+    const restart = whyRestart(this.#config, next);
+    if (restart !== undefined) return refusal(422, restart);
     const hash = configHash(bytes);
     if (hash !== this.#hash) {
       this.#config = withHotPart(this.#config, next);
@@ -134,6 +131,16 @@ export class Reloads {
     }
     return { status: 200, answer: { configHash: hash } };
   }
+}
+
+/** What of a configuration this process cannot do; undefined: all of what is hot. */
+function whyRestart(now: AgentConfig, next: AgentConfig): string | undefined {
+  if (isGuarded(next) !== isGuarded(now))
+    return 'security.accessRules can only come or go with a restart of an agent that does not require auth';
+  const encrypted = next.namespaces.find(({ encrypt }) => encrypt);
+  if (encrypted !== undefined && now.encryption.keyFile === undefined)
+    return `namespace '${encrypted.name}' can only be encrypted with a restart: this agent was started without encryption.keyFile`;
+  return undefined;
 }
 
 function refusal(status: 401 | 404 | 409 | 422, error: string): ReloadOutcome {

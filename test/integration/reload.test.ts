@@ -86,6 +86,19 @@ describe('a reload', () => {
     expect(await client.get('b', 'k')).toMatchObject({ status: 'hit', value: { v: 2 } });
   });
 
+  it('does not encrypt a namespace before there are keys, which come with a restart', async () => {
+    const to = await start(aFile(1));
+    const keyFile = join(folder, 'keys');
+    writeFileSync(keyFile, Buffer.alloc(32, 1).toString('base64'));
+    const next = aFile(2, { encryption: { keyFile }, namespaces: [{ name: 'a', encrypt: true }] });
+    const refused = await push(to, JSON.stringify(next));
+    expect(refused.status).toBe(422);
+    expect(refused.text).toContain("namespace 'a' can only be encrypted with a restart");
+    // As before, instead of refusing every write until its pod is replaced.
+    await to.client.put('a', 'k', 1);
+    expect(await to.client.get('a', 'k')).toMatchObject({ status: 'hit', value: 1 });
+  });
+
   it('shortens the life of what is held where the TTL gets shorter', async () => {
     const to = await start(aFile(1));
     await to.client.put('a', 'k', 1);

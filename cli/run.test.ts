@@ -277,6 +277,7 @@ describe('without an agent', () => {
       expect(code).toBe(1);
       expect(err).toContain(`edgecache ${args[0]}: no agent answers (127.0.0.1:1)`);
       expect(err).toContain('Name agents with --address or EDGECACHE_ADDRESS');
+      expect(err).toContain('agents that speak TLS answer to --tls or --ca alone');
     },
   );
 

@@ -42,7 +42,7 @@ const COMMANDS: readonly Command[] = [
 ];
 
 const WHERE_TO_LOOK =
-  'Name agents with --address or EDGECACHE_ADDRESS, or a cluster with KUBECONFIG or --context; "edgecache health" says which of them answer.';
+  'Name agents with --address or EDGECACHE_ADDRESS, or a cluster with KUBECONFIG or --context; agents that speak TLS answer to --tls or --ca alone. "edgecache health" says which of them answer.';
 
 /** How kubectl_complete-edgecache asks; not for people. */
 const COMPLETE = '__complete';

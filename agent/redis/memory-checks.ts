@@ -30,7 +30,10 @@ function evictions(masters: readonly RedisMemory[]): RedisProblem[] {
   return [...new Set(unsafe.map(({ policy }) => policy))].map((policy) => ({
     code: 'evicts',
     severity: 'error',
-    servers: unsafe.filter((server) => server.policy === policy).map(({ server }) => server),
+    servers: unsafe
+      .filter((server) => server.policy === policy)
+      .map(({ server }) => server)
+      .sort(),
     message: `maxmemory-policy is ${policy}: Redis may evict event logs, markers and versions, and with them the promises that no event is lost and nothing stale is answered`,
     remedy: `set maxmemory-policy to ${SAFE_POLICY}, and l2MemoryLimit of namespaces so that they stay below maxmemory`,
   }));
@@ -44,7 +47,7 @@ function limitsOverMemory(masters: readonly RedisMemory[], limitBytes: number): 
     {
       code: 'limits-over-memory',
       severity: 'warning',
-      servers: masters.map(({ server }) => server),
+      servers: masters.map(({ server }) => server).sort(),
       message: `the l2MemoryLimit of all namespaces is ${limitBytes} bytes, and maxmemory of all masters ${maxBytes}: Redis may refuse writes before a limit is reached`,
       remedy: 'lower l2MemoryLimit, or raise maxmemory; leave room for event logs',
     },

@@ -6,14 +6,28 @@ import { type Check, type Examined, isOfRights, levelOf } from './finding.ts';
 const NEARLY_FULL = 0.85;
 const NAMES = 3;
 
-const settings: Check = ({ redis }) => {
-  const problems = redis?.problems.filter((problem) => !isOfRights(problem)) ?? [];
+/** Agents say in words what is wrong with Redis: agent/redis/memory-checks.ts. */
+const isOfEviction = (problem: string) => problem.includes('maxmemory-policy is');
+
+const evictions: Check = ({ redis }) => {
+  const problems = redis?.problems.filter(isOfEviction) ?? [];
   if (problems.length === 0) return undefined;
   return {
     level: 'error',
     evidence: problems.join('; '),
-    cause: 'the settings of Redis do not go with what the cache keeps there',
-    remedy: 'as it says; logs and markers, without which events are lost, are evicted like any other key',
+    cause: 'Redis may evict logs and markers like any other key, and without them events are lost',
+    remedy: 'as it says, for every master and replica',
+  };
+};
+
+const settings: Check = ({ redis }) => {
+  const problems = redis?.problems.filter((problem) => !isOfRights(problem) && !isOfEviction(problem)) ?? [];
+  if (problems.length === 0) return undefined;
+  return {
+    level: 'warning',
+    evidence: problems.join('; '),
+    cause: 'the settings of Redis do not go with what the cache may keep there',
+    remedy: 'as it says; a Redis that is full refuses changes, which is seen and loses nothing',
   };
 };
 
@@ -87,6 +101,7 @@ const atTheirLimit: Check = ({ namespaces }) => {
 };
 
 export const HIGH_MEMORY: readonly Check[] = [
+  evictions,
   settings,
   shrunk,
   nearItsLimit,

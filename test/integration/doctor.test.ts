@@ -99,6 +99,13 @@ it('high memory: finds an eviction policy under which events are lost, and says 
   expect(out).toContain('set maxmemory-policy to noeviction');
 });
 
+it('high memory: warns of limits that add up to more than Redis has, where nothing is evicted for it', async () => {
+  const { agent } = await anAgent('wide', { file: { namespaces: [{ name: 'a', l2MemoryLimit: '1G' }] } });
+  const { out } = await finding(/warning on .*: the l2MemoryLimit of all namespaces is/, agent);
+  expect(out).toContain('lower l2MemoryLimit, or raise maxmemory');
+  expect(out).not.toContain('evict');
+});
+
 it('high memory: finds a Redis that is nearly full, and names the namespaces that fill it', async () => {
   const { agent } = await anAgent('filling');
   for (let i = 0; i < 20; i++) await agent.client.put('b', `large${i}`, 'x'.repeat(100_000));

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { SUMMARY } from '../../test/support/agent-summary.ts';
 import { GONE_MS } from './beacon.ts';
 import type { FleetMember } from './directory.ts';
 import { viewFleet } from './view.ts';
@@ -6,29 +7,7 @@ import { viewFleet } from './view.ts';
 const member = (changes: Partial<FleetMember>): FleetMember => ({
   id: 'a-1',
   ageMs: 0,
-  node: 'a',
-  region: 'us-east',
-  datacenter: '',
-  tier: 'edge',
-  version: '0.1.0',
-  status: 'healthy',
-  ready: true,
-  uptimeMs: 1,
-  entries: 0,
-  maxEntries: 500,
-  bytes: 0,
-  maxBytes: 1,
-  lookupsPerSecond: 0,
-  eventsPerSecond: 0,
-  l1HitRatio: 0,
-  hitRatio: 0,
-  propagationP50Ms: 0,
-  propagationP99Ms: 0,
-  leaseMs: 900,
-  inbox: 0,
-  outbox: 0,
-  violations: 0,
-  problems: 0,
+  ...SUMMARY,
   ...changes,
 });
 
